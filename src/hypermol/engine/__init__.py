@@ -1,1 +1,30 @@
+"""The one loop: phases, contributions, updates; devices, several processes, checkpoints and resuming."""
 
+from hypermol.engine.contracts import Contribution, Deposit, Phase, Program, Source, Step, Store, Totals
+from hypermol.engine.devices import choose_device
+from hypermol.engine.draws import Draws, generator
+from hypermol.engine.loop import InterruptedRun, Loop
+from hypermol.engine.processes import Processes
+from hypermol.engine.state import Clock, State
+from hypermol.engine.store import MemoryStore, RunStore
+
+__all__ = [
+    "Clock",
+    "Contribution",
+    "Deposit",
+    "Draws",
+    "InterruptedRun",
+    "Loop",
+    "MemoryStore",
+    "Phase",
+    "Processes",
+    "Program",
+    "RunStore",
+    "Source",
+    "State",
+    "Step",
+    "Store",
+    "Totals",
+    "choose_device",
+    "generator",
+]

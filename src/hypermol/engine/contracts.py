@@ -1,0 +1,134 @@
+"""What a method hands to the loop: phases made of steps; a step contributes and applies.
+
+``contribute(state, batch, draws)`` returns a Contribution: (i) additive totals, (ii) rows per particle,
+(iii) info. The engine sums (i) over microbatches and processes, scatters (ii) into the particle table, and
+logs (iii). ``apply(state, totals)`` makes the next state.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from hypermol.engine.draws import Draws
+from hypermol.engine.state import Clock, State
+
+Totals = dict[str, Tensor]
+
+
+@runtime_checkable
+class Deposit(Protocol):
+    """A total that is cheaper to add in place than to form: an insertion into a large grid, say."""
+
+    def finite(self) -> bool:
+        """Whether it may be added at all."""
+
+    def add_to(self, total: Tensor | None) -> Tensor:
+        """Add into ``total`` (a new accumulator where None) and return it."""
+
+
+@dataclasses.dataclass
+class Contribution:
+    """What one batch adds. ``info`` holds sums over the batch's particles; it is logged as means."""
+
+    totals: dict[str, Tensor | Deposit] = dataclasses.field(default_factory=dict)
+    rows: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+    info: dict[str, Tensor | float] = dataclasses.field(default_factory=dict)
+
+    def finite(self) -> bool:
+        """False where any number in it is NaN or infinite."""
+        for value in (*self.totals.values(), *self.rows.values(), *self.info.values()):
+            if isinstance(value, Deposit):
+                ok = value.finite()
+            else:
+                ok = bool(torch.isfinite(torch.as_tensor(value)).all())
+            if not ok:
+                return False
+        return True
+
+
+def _unchanged(state: State, totals: Totals) -> State:
+    return state
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One kind of move. ``times``: how often in a row when a phase alternates between steps (a game).
+
+    ``norm(totals)`` gives the size of the update; one that exceeds 100 × the running median is skipped.
+    """
+
+    contribute: Callable[[State, Any, Draws], Contribution]
+    apply: Callable[[State, Totals], State] = _unchanged
+    times: int = 1
+    norm: Callable[[Totals], float] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """Steps in turn until a stop rule holds: ``passes``, ``images`` (particles seen in all) or ``converged``.
+
+    ``apply_every``: batches between two updates; None means once, at the end of each pass.
+    ``band_limit(progress)``: the shell up to which images are used, progress running from 0 to 1 over the passes.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    passes: int
+    batch_size: int
+    apply_every: int | None = 1
+    images: int | None = None
+    converged: Callable[[State], bool] | None = None
+    enter: Callable[[State], State] = lambda state: state
+    band_limit: Callable[[float], int] | None = None
+    shuffle: bool = True
+
+    def step_of(self, updates: int) -> Step:
+        """The step whose turn it is after ``updates`` updates."""
+        place = updates % sum(step.times for step in self.steps)
+        for step in self.steps:
+            if place < step.times:
+                return step
+            place -= step.times
+        raise IndexError(place)
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A method made ready to run: how to begin, and the phases."""
+
+    initialise: Callable[[], State]
+    phases: tuple[Phase, ...]
+
+
+class Source(Protocol):
+    """Where batches come from."""
+
+    @property
+    def count(self) -> int:
+        """Number of particles."""
+
+    def pass_order(self, seed: int, pass_index: int, shuffle: bool) -> Tensor:
+        """Particle indices of one pass, [count] int64: a pure function of its arguments."""
+
+    def stream(self, groups: Iterable[Tensor]) -> Iterator[Any]:
+        """One batch per group of particle indices, read ahead in the background."""
+
+
+class Store(Protocol):
+    """Where a job keeps its state and its log."""
+
+    def save(self, state: State) -> None: ...
+
+    def latest(self) -> State | None: ...
+
+    def rewind(self) -> None: ...
+
+    def log(self, row: dict[str, Any]) -> None: ...
+
+
+__all__ = ["Clock", "Contribution", "Deposit", "Phase", "Program", "Source", "Step", "Store", "Totals"]

@@ -1,0 +1,80 @@
+"""Several processes under torchrun: sums of totals, shared rows. With one process everything is a no-op."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """This process's rank among ``world``."""
+
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def join(cls) -> Processes:
+        """Join the group that torchrun describes in the environment; alone where there is none."""
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            return cls()
+        if not dist.is_initialized():
+            if torch.cuda.is_available():
+                torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        return cls(dist.get_rank(), dist.get_world_size())
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def share(self, count: int) -> tuple[int, int]:
+        """[start, stop) of this process's contiguous share of ``count`` things."""
+        size, extra = divmod(count, self.world)
+        start = self.rank * size + min(self.rank, extra)
+        return start, start + size + (self.rank < extra)
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Sum over processes, in place."""
+        if self.world > 1:
+            dist.all_reduce(torch.view_as_real(tensor) if tensor.is_complex() else tensor)
+        return tensor
+
+    def all(self, flag: bool) -> bool:
+        """True where it is true in every process."""
+        if self.world == 1:
+            return flag
+        bad = torch.tensor([0 if flag else 1], device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(bad)
+        return int(bad) == 0
+
+    def gather_rows(self, rows: Tensor, total: int) -> Tensor:
+        """Rows of the whole global batch, [total, ...], from each process's share."""
+        if self.world == 1:
+            return rows
+        start, stop = self.share(total)
+        whole = torch.zeros(total, *rows.shape[1:], dtype=rows.dtype, device=rows.device)
+        whole[start:stop] = rows
+        return self.sum(whole)
+
+    def complete(self, tensors: dict[str, Tensor], device: torch.device, empty: bool = False) -> None:
+        """Put zeros (or, if ``empty``, no rows) under each name that only other processes have.
+
+        Needed where a batch has fewer particles than there are processes.
+        """
+        every: list[dict[str, Any]] = [{} for _ in range(self.world)]
+        dist.all_gather_object(every, {name: (tuple(t.shape), t.dtype) for name, t in tensors.items()})
+        for known in every:
+            for name, (shape, dtype) in known.items():
+                size = (0, *shape[1:]) if empty else shape
+                tensors.setdefault(name, torch.zeros(size, dtype=dtype, device=device))
+
+    def barrier(self) -> None:
+        """Wait for every process."""
+        if self.world > 1:
+            dist.barrier()

@@ -1,0 +1,56 @@
+"""Files that appear whole or not at all: written beside, flushed to the disk, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename inside ``folder`` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary neighbour of ``path`` for writing; on success it replaces ``path``, else it is removed."""
+    path = Path(path)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
+    try:
+        os.chmod(name, 0o666 & ~_umask())
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(name, path)
+        sync_folder(path.parent)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Atomically replace ``path`` by ``text`` (UTF-8)."""
+    with atomic_file(path) as stream:
+        stream.write(text.encode())
+
+
+def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Atomically replace ``path`` by what ``write(stream)`` writes."""
+    with atomic_file(path) as stream:
+        write(stream)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

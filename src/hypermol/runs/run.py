@@ -1,0 +1,150 @@
+"""The run folder: what a finished or interrupted job is on disk (format 1)."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hypermol.errors import ConfigError, DataError
+from hypermol.runs.atomic import write_text, write_with
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run folder. Every write is atomic; nothing in it is a pickle."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path | str, config: Mapping[str, Any]) -> Run:
+        """Start a new run with its configuration (plain nested data).
+
+        Raises ConfigError when the folder already holds something.
+        """
+        import tomli_w
+
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ConfigError(
+                f"{path} already exists; continue it with `--resume {path}`, or give another folder with -o"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        write_text(path / "config.toml", tomli_w.dumps({"format": FORMAT, **config}))
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Run:
+        """An existing run. Raises ConfigError when the folder is none, DataError when its format is newer."""
+        path = Path(path)
+        if not (path / "config.toml").is_file():
+            raise ConfigError(f"{path} is not a run folder (it has no config.toml); `hypermol train` makes one")
+        run = cls(path)
+        if run.config["format"] > FORMAT:
+            raise DataError(f"{path}: run format {run.config['format']} is newer than this hypermol (format {FORMAT})")
+        return run
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole config.toml."""
+        return tomllib.loads((self.path / "config.toml").read_text())
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def volumes(self) -> Path:
+        return self.path / "volumes"
+
+    @property
+    def landscape(self) -> Path:
+        return self.path / "landscape"
+
+    @property
+    def finished(self) -> bool:
+        """True once the job has written its results."""
+        return any(row.get("event") == "finished" for row in self.log())
+
+    def append_log(self, row: Mapping[str, Any]) -> None:
+        """Add one line to log.jsonl."""
+        with (self.path / "log.jsonl").open("a") as stream:
+            stream.write(json.dumps(_jsonable(row)) + "\n")
+
+    def log_size(self) -> int:
+        """Bytes in log.jsonl: saved with a checkpoint, so that a resumed run drops what came after it."""
+        path = self.path / "log.jsonl"
+        return path.stat().st_size if path.exists() else 0
+
+    def truncate_log(self, size: int) -> None:
+        """Drop log lines written after the checkpoint that is being resumed."""
+        path = self.path / "log.jsonl"
+        if path.exists() and path.stat().st_size > size:
+            kept = path.read_bytes()[:size]
+            write_with(path, lambda stream: stream.write(kept))
+
+    def log(self) -> list[dict[str, Any]]:
+        """All rows of log.jsonl, an unfinished last line left out."""
+        path = self.path / "log.jsonl"
+        rows = []
+        for line in path.read_text().splitlines() if path.exists() else []:
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+        return rows
+
+    def save_estimates(self, estimates: Mapping[str, np.ndarray]) -> None:
+        """Write estimates.npz (keys and shapes: DESIGN, On disk)."""
+        arrays: dict[str, Any] = dict(estimates)
+        write_with(self.path / "estimates.npz", lambda stream: np.savez(stream, **arrays))
+
+    def estimates(self) -> dict[str, np.ndarray]:
+        """What was inferred per particle, in the input's order. Raises ConfigError where nothing was."""
+        path = self.path / "estimates.npz"
+        if not path.exists():
+            reason = "it infers nothing per particle, or has not finished"
+            raise ConfigError(
+                f"{self.path} has no estimates.npz: {reason}; finish it with --resume, "
+                "or give each particle an estimate with --assign"
+            )
+        with np.load(path, allow_pickle=False) as data:
+            return {name: data[name] for name in data.files}
+
+    def save_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Add figures to metrics.json: name → {"value", "unit", "how"}."""
+        write_text(self.path / "metrics.json", json.dumps(_jsonable({**self.metrics(), **metrics}), indent=1))
+
+    def metrics(self) -> dict[str, Any]:
+        """The figures of metrics.json (empty where none were computed)."""
+        path = self.path / "metrics.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a metadata file: a resumed run must see the particles it started with."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return _jsonable(value.tolist())
+    if isinstance(value, np.generic):
+        return _jsonable(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    return value
