@@ -1,1 +1,30 @@
+"""The image formation model: lattices, transforms, rotations, SO(3) grids, shifts, CTF, noise, likelihood."""
 
+from hypermol.imaging.ctf import CTF, wavelength
+from hypermol.imaging.forward import apply_optics, slice_coordinates
+from hypermol.imaging.fourier import (
+    fft2,
+    fft3,
+    fourier_crop,
+    ifft2,
+    ifft3,
+    images_to_packed,
+    packed_to_images,
+)
+from hypermol.imaging.lattice import Lattice
+from hypermol.imaging.likelihood import gaussian_nll
+from hypermol.imaging.noise import corner_spectrum, per_pixel, radial_mean
+from hypermol.imaging.rotations import (
+    euler_to_matrix,
+    geodesic_angle_deg,
+    matrix_to_euler,
+    matrix_to_quaternion,
+    matrix_to_rotvec,
+    mirror,
+    quaternion_to_matrix,
+    random_rotations,
+    rotvec_to_matrix,
+    s2s2_to_matrix,
+    viewing_direction,
+)
+from hypermol.imaging.shifts import shift_phase
