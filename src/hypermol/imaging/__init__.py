@@ -27,4 +27,5 @@ from hypermol.imaging.rotations import (
     s2s2_to_matrix,
     viewing_direction,
 )
+from hypermol.imaging.several_images import image_rotations, image_shifts
 from hypermol.imaging.shifts import shift_phase

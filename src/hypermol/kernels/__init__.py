@@ -1,3 +1,13 @@
 """The few kernels that carry the cost, on plain arrays: slice ⇄ insert on Fourier grids."""
 
 from hypermol.kernels.box import require_even_box
+from hypermol.kernels.dispatch import insert_grid, slice_grid
+from hypermol.kernels.grid import (
+    grid_shape,
+    grid_to_volume,
+    grid_to_volumes,
+    sliced_grid_to_volumes,
+    symmetrise_grid,
+    volume_to_grid,
+    volumes_to_grid,
+)

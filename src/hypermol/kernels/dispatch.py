@@ -1,0 +1,88 @@
+"""Which slice and insert runs where: numba on the CPU, the torch reference elsewhere and for pose gradients."""
+
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hypermol.kernels import slice_insert, slice_insert_numba
+from hypermol.kernels.slice_insert import Grids, empty_grids
+from hypermol.shapes import Complex, Float
+
+
+def slice_grid(
+    grid: Complex[Tensor, "z y x c"], k3: Float[Tensor, "*batch p 3"], box: int, oversampling: int = 2
+) -> Complex[Tensor, "*batch p c"]:
+    """Values of a Fourier half grid at points ``k3`` (cycles/pixel); see ``slice_insert.slice_grid``."""
+    if not _compiled_runs(grid, k3) or _tracked(k3):
+        return slice_insert.slice_grid(grid, k3, box, oversampling)
+    if _tracked(grid):
+        return _Slice.apply(grid, k3, box, oversampling)
+    return _slice(grid, k3, box, oversampling)
+
+
+def insert_grid(
+    values: Complex[Tensor, "*batch p c"],
+    weights: Float[Tensor, "*batch p"] | None,
+    k3: Float[Tensor, "*batch p 3"],
+    box: int,
+    oversampling: int = 2,
+    out: Grids | None = None,
+) -> Grids:
+    """Adjoint of ``slice_grid``, and the same for real weights; see ``slice_insert.insert_grid``."""
+    tensors = [t for t in (values, weights, k3, *(out or ())) if t is not None]
+    if not _compiled_runs(*tensors) or _tracked(*tensors):
+        return slice_insert.insert_grid(values, weights, k3, box, oversampling, out)
+    return _insert(values, weights, k3, box, oversampling, out)
+
+
+class _Slice(torch.autograd.Function):
+    """Compiled slicing of a grid that needs a gradient: its adjoint is the compiled insertion."""
+
+    @staticmethod
+    def forward(ctx: Any, grid: Tensor, k3: Tensor, box: int, oversampling: int) -> Tensor:
+        ctx.save_for_backward(k3)
+        ctx.sizes = box, oversampling
+        return _slice(grid, k3, box, oversampling)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (k3,) = ctx.saved_tensors
+        return _insert(gradient, None, k3, *ctx.sizes)[0], None, None, None
+
+
+def _slice(grid: Tensor, k3: Tensor, box: int, oversampling: int) -> Tensor:
+    slice_insert_numba.set_threads(torch.get_num_threads())
+    arrays = _array(grid), _array(k3)
+    return torch.from_numpy(slice_insert_numba.slice_grid(*arrays, box, oversampling))
+
+
+def _insert(
+    values: Tensor, weights: Tensor | None, k3: Tensor, box: int, oversampling: int, out: Grids | None = None
+) -> Grids:
+    slice_insert_numba.set_threads(torch.get_num_threads())
+    grid, weight_grid = out or empty_grids(values, weights, box, oversampling)
+    arrays = _array(values), None if weights is None else _array(weights), _array(k3)
+    target = grid.numpy(), None if weight_grid is None else weight_grid.numpy()
+    slice_insert_numba.insert_grid(*arrays, box, oversampling, target)
+    return grid, weight_grid
+
+
+def _array(tensor: Tensor) -> Any:
+    return tensor.detach().resolve_conj().resolve_neg().numpy()
+
+
+def _tracked(*tensors: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+
+
+def _compiled_runs(*tensors: Tensor) -> bool:
+    return _has_numba() and all(tensor.device.type == "cpu" for tensor in tensors)
+
+
+@cache
+def _has_numba() -> bool:
+    return find_spec("numba") is not None
