@@ -1,0 +1,52 @@
+# Every target sets up .venv by itself; nothing else is needed than Python 3.11 to 3.13 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PEERS := .peers
+
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-simulation clean
+
+# make demo: simulate a molecule that moves, reconstruct it, and write a report.
+demo: $(VENV)/.ready
+	$(BIN)/hypermol demo -o demo
+
+test: $(VENV)/.ready-test
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.ready-test
+	$(BIN)/python -m pytest -m slow --timeout=3600
+
+lint: $(VENV)/.ready-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# torch first and pinned: anything looser can pull gigabytes of GPU libraries.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.ready-test: $(VENV)/.ready
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test]"
+	touch $@
+
+$(VENV)/.ready-lint: $(VENV)/.ready
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[lint]"
+	touch $@
+
+# The programs that we are compared with, in environments of their own.
+peers: $(PEERS)/cryodrgn/.ready
+
+$(PEERS)/cryodrgn/.ready:
+	$(PYTHON) -m venv $(PEERS)/cryodrgn
+	$(PEERS)/cryodrgn/bin/pip install --quiet torch==2.13.0
+	$(PEERS)/cryodrgn/bin/pip install --quiet cryodrgn==4.3.1
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(PEERS) build .bench demo
