@@ -1,1 +1,8 @@
+"""Particles: reading, writing, checking, selecting, halving and streaming images with their metadata."""
 
+from hypermol.particles.batch import Batch
+from hypermol.particles.halves import hashed_halves
+from hypermol.particles.model import Particles
+from hypermol.particles.read import read_particles
+from hypermol.particles.stack import StackReader, StackWriter
+from hypermol.particles.write import write_star

@@ -1,0 +1,300 @@
+"""RELION star files (3.0, 3.1+, 5) and Warp/M tilt stars as Particles.
+
+Conventions (DESIGN §2): R of (rot, tilt, psi) is ``imaging.euler_to_matrix``; shift = -origin, in Å; angles of
+the CTF are degrees in the file and radians here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hypermol.imaging.ctf import CTF
+from hypermol.imaging.rotations import euler_to_matrix
+from hypermol.particles.problems import Problems, some
+from hypermol.particles.star import StarTable
+
+ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
+OPTICS = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
+ABERRATIONS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike")
+MAGNIFICATION = ("rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11")
+WORDS = (
+    "rlnImageName",
+    "rlnMicrographName",
+    "rlnGroupName",
+    "rlnTomoParticleName",
+    "rlnTomoVisibleFrames",
+    "rlnCtfImage",
+)
+NUMBERS = (
+    *ANGLES, *DEFOCUS, *OPTICS,
+    "rlnOriginX", "rlnOriginY", "rlnOriginXAngst", "rlnOriginYAngst", "rlnOriginZAngst",
+    "rlnPhaseShift", "rlnCtfBfactor", "rlnCtfScalefactor", "rlnDetectorPixelSize", "rlnMagnification",
+    "rlnImagePixelSize", "rlnPixelSize", "rlnImageSize", "rlnRandomSubset", "rlnHelicalTubeID",
+    "rlnCtfDataAreCtfPremultiplied", "rlnImageDimensionality", "rlnBeamTiltX", "rlnBeamTiltY", *MAGNIFICATION,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StarImages:
+    """What the rows of a star file say, one entry per image, before images are joined to particles.
+
+    ``stack`` indexes ``stack_names``; ``index`` is 0-based (-1 for the image number 0); ``numbers`` holds the
+    columns of ``NUMBERS`` that are present, those of the optics table spread over the rows.
+    """
+
+    stack_names: tuple[str, ...]
+    stack: NDArray[np.int64]
+    index: NDArray[np.int64]
+    words: dict[str, list[str]]
+    numbers: dict[str, NDArray[np.float64]]
+    optics_group: NDArray[np.int64]
+    optics_names: tuple[str, ...]
+    rows: int
+
+
+def particle_table(tables: Sequence[StarTable], problems: Problems) -> int | None:
+    """Which block holds the particles: the one called so, else the first that names images."""
+    for i, table in enumerate(tables):
+        if table.name == "particles":
+            return i
+    for i, table in enumerate(tables):
+        if "rlnImageName" in table:
+            return i
+    blocks = some((f"data_{t.name}" for t in tables), 8)
+    problems.add(f"expected a table of particles with the column rlnImageName, found only {blocks}")
+    return None
+
+
+def read_images(tables: Sequence[StarTable], place: int, problems: Problems) -> StarImages | None:
+    """The particle table joined with its optics table. None where nothing could be made of it."""
+    table = tables[place]
+    if "rlnImageName" not in table:
+        problems.add(f"data_{table.name}: the column rlnImageName is missing: no images are named")
+    if not len(table):
+        problems.add(f"data_{table.name}: expected particles, found no rows")
+    uneven = table.uneven()
+    if uneven:
+        problems.add(f"data_{table.name}: rows are not whole: {some(uneven)}; each row is one line")
+    if problems.found:
+        return None
+    words = table.texts([n for n in dict.fromkeys((*WORDS, *NUMBERS, "rlnOpticsGroup")) if n in table])
+    optics = next((t for t in tables if t.name == "optics"), None)
+    group, names, shared = _optics(table, optics, words, problems)
+    numbers = {n: table.numbers_of(n, words[n], problems) for n in NUMBERS if n in words}
+    numbers = {**{n: v for n, v in shared.items() if n not in numbers}, **numbers}
+    stack_names, stack, index = _image_names(table, words["rlnImageName"], problems)
+    kept = {n: words[n] for n in WORDS if n in words}
+    return StarImages(stack_names, stack, index, kept, numbers, group, names, len(table))
+
+
+def _optics(
+    table: StarTable, optics: StarTable | None, words: dict[str, list[str]], problems: Problems
+) -> tuple[NDArray[np.int64], tuple[str, ...], dict[str, NDArray[np.float64]]]:
+    """0-based group of each row, the groups' names, and the optics columns spread over the rows."""
+    rows = len(table)
+    if optics is None:
+        return _groups_of_30(table, words, problems)
+    if "rlnOpticsGroup" not in words or "rlnOpticsGroup" not in optics:
+        lacking = f"data_{optics.name if 'rlnOpticsGroup' in words else table.name}"
+        problems.add(f"{lacking}: the column rlnOpticsGroup is missing, so rows cannot be tied to their optics")
+        return np.zeros(rows, dtype=np.int64), ("optics",), {}
+    texts = optics.texts(list(optics.columns))
+    known = {_plain_integer(number): i for i, number in enumerate(texts["rlnOpticsGroup"])}
+    found = [_plain_integer(number) for number in words["rlnOpticsGroup"]]
+    group = np.array([known.get(number, -1) for number in found], dtype=np.int64)
+    if (group < 0).any():
+        unknown = sorted({found[i] for i in np.flatnonzero(group < 0)})
+        problems.add(
+            f"rlnOpticsGroup: expected one of {some(known, 8)} (data_optics), found {some(unknown)} in "
+            f"{int((group < 0).sum())} rows; add the group to data_optics or correct the rows"
+        )
+        group = np.maximum(group, 0)
+    names = tuple(texts.get("rlnOpticsGroupName", [f"opticsGroup{n}" for n in known]))
+    spread = {n: optics.numbers_of(n, texts[n], problems)[group] for n in NUMBERS if n in optics}
+    for name in ("rlnOddZernike", "rlnEvenZernike"):
+        if name in texts:
+            spread[name] = np.array([float(_is_nonzero_list(t)) for t in texts[name]])[group]
+    return group, names, spread
+
+
+def _groups_of_30(
+    table: StarTable, words: dict[str, list[str]], problems: Problems
+) -> tuple[NDArray[np.int64], tuple[str, ...], dict[str, NDArray[np.float64]]]:
+    """A 3.0 file has no optics table: rows of equal voltage, Cs and amplitude contrast form a group."""
+    rows = len(table)
+    if "rlnOpticsGroup" in words:
+        problems.add("the rows name optics groups (rlnOpticsGroup), but the block data_optics is missing")
+    present = [words[n] for n in OPTICS if n in words]
+    keys = list(zip(*present)) if present else [()] * rows
+    known = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    group = np.array([known[key] for key in keys], dtype=np.int64)
+    names = tuple("optics " + " ".join(key) if key else "optics" for key in known)
+    return group, names, {}
+
+
+def _image_names(
+    table: StarTable, names: Sequence[str], problems: Problems
+) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
+    known: dict[str, int] = {}
+    stack, index = np.empty(len(names), dtype=np.int64), np.empty(len(names), dtype=np.int64)
+    odd = []
+    for i, name in enumerate(names):
+        number, at, file = name.partition("@")
+        if not at:
+            number, file = "1", name  # RELION: a name without number is a file with one image
+        if not number.isdigit() or not file:
+            odd.append(f"{name!r} in line {table.numbers[i]}")
+            number = "1"
+        stack[i] = known.setdefault(file, len(known))
+        index[i] = int(number) - 1
+    if odd:
+        problems.add(f"rlnImageName: expected names like 000001@stack.mrcs, found {some(odd)}")
+    return tuple(known), stack, index
+
+
+def _plain_integer(word: str) -> str:
+    """Some programs write the group number as 1.000000."""
+    whole, _, fraction = word.partition(".")
+    return str(int(whole)) if whole.isdigit() and not fraction.strip("0") else word
+
+
+def _is_nonzero_list(text: str) -> bool:
+    try:
+        return any(float(v) != 0 for v in text.strip("[]").split(",") if v)
+    except ValueError:
+        return True
+
+
+def refuse_unreadable(images: StarImages, problems: Problems) -> None:
+    """Data that would be misread: CTF-premultiplied images, 3-D subtomograms, stacks without image numbers."""
+    numbers = images.numbers
+    if (numbers.get("rlnCtfDataAreCtfPremultiplied", np.zeros(1)) > 0).any():
+        problems.add_convention(
+            "rlnCtfDataAreCtfPremultiplied: the images are multiplied by their CTF, and would be corrected "
+            "twice; extract them again without premultiplication"
+        )
+    volumes = (numbers.get("rlnImageDimensionality", np.full(1, 2)) == 3).any()
+    if volumes or "rlnCtfImage" in images.words:
+        problems.add_convention(
+            f"{'rlnImageDimensionality' if volumes else 'rlnCtfImage'}: 3-D subtomograms were found; hypermol reads "
+            "2-D images: export the tilt images of each particle with one row per image (Warp/M do)"
+        )
+    elif "rlnTomoVisibleFrames" in images.words:
+        problems.add_convention(
+            "rlnTomoVisibleFrames: each row names a whole stack of tilt images whose poses and CTF stand in "
+            "other files; expand it to one row per tilt image (as Warp/M write it)"
+        )
+
+
+def ctf_of(images: StarImages, problems: Problems, notes: list[str]) -> CTF | None:
+    """The CTF of each image, or None where the file has none of its columns."""
+    numbers = images.numbers
+    if not any(name in numbers for name in (*DEFOCUS, "rlnVoltage", "rlnSphericalAberration")):
+        notes.append("no CTF columns: the images are taken to carry no CTF")
+        return None
+    missing = [n for n in (*DEFOCUS, "rlnVoltage", "rlnSphericalAberration") if n not in numbers]
+    if missing:
+        problems.add(
+            f"columns for the CTF are missing: {some(missing)}; estimate the CTF, or join the file that has it"
+        )
+        return None
+    if "rlnAmplitudeContrast" not in numbers:
+        notes.append("rlnAmplitudeContrast is missing; 0.1 is assumed (RELION would take 0)")
+    voltage = numbers["rlnVoltage"]
+    if (voltage <= 0).any():
+        problems.add(f"rlnVoltage: expected kV above 0, found {some(np.unique(voltage[voltage <= 0]))}")
+    contrast = numbers.get("rlnAmplitudeContrast", np.full(images.rows, 0.1))
+    if ((contrast < -1) | (contrast > 1)).any():
+        problems.add(f"rlnAmplitudeContrast: expected -1 to 1, found {some(np.unique(contrast), 3)}")
+    if problems.found:
+        return None
+    zero = np.zeros(images.rows)
+    return CTF.create(
+        defocus_u=numbers["rlnDefocusU"],
+        defocus_v=numbers["rlnDefocusV"],
+        astigmatism_angle=np.deg2rad(numbers["rlnDefocusAngle"]),
+        voltage_kv=voltage,
+        cs_mm=numbers["rlnSphericalAberration"],
+        amplitude_contrast=contrast,
+        phase_shift=np.deg2rad(numbers.get("rlnPhaseShift", zero)),
+        b_factor=numbers.get("rlnCtfBfactor", zero),
+        scale=numbers.get("rlnCtfScalefactor", zero + 1),
+    )
+
+
+def poses_of(
+    images: StarImages, pixel_size: float, problems: Problems, notes: list[str]
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Rotation [M, 3, 3] and shift [M, 2] (Å) of each image, or None where the file has no poses."""
+    numbers = images.numbers
+    present = [n for n in ANGLES if n in numbers]
+    if "rlnAngleRot" not in present and "rlnAngleTilt" not in present:
+        notes.append("no poses" + (" (only the in-plane angle rlnAnglePsi)" if present else ""))
+        return None, None
+    if len(present) < 3:
+        missing = [n for n in ANGLES if n not in numbers]
+        problems.add(f"an angle is missing: expected {', '.join(ANGLES)}, found no {some(missing)}")
+        return None, None
+    angles = [torch.as_tensor(numbers[n]) for n in ANGLES]
+    rotation = euler_to_matrix(*angles).numpy()
+    if images.rows > 1 and all(bool((a == a[0]).all()) for a in angles):
+        notes.append("all angles are the same: the file may come from before a refinement")
+    return rotation, _shift(images, pixel_size, notes)
+
+
+def _shift(images: StarImages, pixel_size: float, notes: list[str]) -> NDArray[np.float64]:
+    numbers = images.numbers
+    shift = np.zeros((images.rows, 2))
+    for axis, letter in enumerate("XY"):
+        if f"rlnOrigin{letter}Angst" in numbers:
+            shift[:, axis] = -numbers[f"rlnOrigin{letter}Angst"]
+        elif f"rlnOrigin{letter}" in numbers:
+            shift[:, axis] = -numbers[f"rlnOrigin{letter}"] * pixel_size
+    if not any(f"rlnOriginX{unit}" in numbers for unit in ("", "Angst")):
+        notes.append("angles without origins: shifts are taken as zero")
+    if (numbers.get("rlnOriginZAngst", np.zeros(1)) != 0).any():
+        notes.append("rlnOriginZAngst is ignored: it does not move a 2-D image")
+    return shift
+
+
+def pixel_size_of(images: StarImages, problems: Problems) -> float | None:
+    """Å per pixel as the file states it, or None. Mixed sizes and sizes ≤ 0 are problems (and give nan)."""
+    numbers = images.numbers
+    if "rlnImagePixelSize" in numbers:
+        name, sizes = "rlnImagePixelSize", numbers["rlnImagePixelSize"]
+    elif "rlnDetectorPixelSize" in numbers and "rlnMagnification" in numbers:
+        name = "rlnDetectorPixelSize x 10000 / rlnMagnification"
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sizes = numbers["rlnDetectorPixelSize"] * 1e4 / numbers["rlnMagnification"]
+    elif "rlnPixelSize" in numbers:
+        name, sizes = "rlnPixelSize", numbers["rlnPixelSize"]
+    else:
+        return None
+    if not (np.isfinite(sizes) & (sizes > 0)).all():
+        bad = np.unique(sizes[~(np.isfinite(sizes) & (sizes > 0))])
+        problems.add(f"pixel size ({name}): expected Å above 0, found {some(bad, 3)}; correct the file")
+        return float("nan")
+    if sizes.max() > sizes.min() * (1 + 1e-4):
+        problems.add(
+            f"pixel sizes differ ({name}): {some((f'{s:.5g}' for s in np.unique(sizes)), 6)} Å; use one of them, "
+            "or rescale all particles to one pixel size"
+        )
+        return float("nan")
+    return float(sizes[0])
+
+
+def ignored(images: StarImages) -> list[str]:
+    """In words, what the file states and hypermol does not use."""
+    numbers, notes = images.numbers, []
+    if any((numbers[n] != 0).any() for n in ABERRATIONS if n in numbers):
+        notes.append("beam tilt and higher aberrations (rlnBeamTilt, rlnOddZernike, rlnEvenZernike) are ignored")
+    identity = dict(zip(MAGNIFICATION, (1.0, 0.0, 0.0, 1.0)))
+    if any((numbers[n] != v).any() for n, v in identity.items() if n in numbers):
+        notes.append("anisotropic magnification (rlnMagMat) is ignored")
+    return notes

@@ -1,0 +1,239 @@
+"""STAR files as RELION writes them: named blocks, each a list of values or a table, one line per row.
+
+RELION is line-oriented where CIF is a stream of words, so a CIF parser is not used: it would join a row that
+is too short with the next one, and it refuses names RELION accepts (a micrograph called ``data_001.mrc``).
+A table keeps the lines of the file as they are, so that a selection can leave out lines and change no other.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypermol.errors import DataError
+from hypermol.particles.problems import Problems, some
+
+_TOKEN = re.compile(r"""(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>\S+))(?=\s|$)|(?P<odd>\S+)""")
+_NEEDS_CARE = re.compile(r"""["'#]""")
+
+
+@dataclass(frozen=True, eq=False)
+class StarTable:
+    """One block. ``columns`` without the leading underscore; ``lines`` and their 1-based ``numbers`` in the
+    file. A block of single values is a table of one row whose line is the values joined, and ``is_loop`` is
+    False."""
+
+    name: str
+    columns: tuple[str, ...]
+    lines: tuple[str, ...]
+    numbers: NDArray[np.int64]
+    is_loop: bool
+
+    def __contains__(self, column: str) -> bool:
+        return column in self.columns
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def rows(self) -> Iterator[list[str]]:
+        """The words of each row. Quotes and comments after a value are taken off."""
+        return (split_line(line) for line in self.lines)
+
+    def uneven(self) -> list[str]:
+        """Rows that have more or fewer words than there are columns, in words."""
+        width = len(self.columns)
+        found = ((number, len(split_line(line))) for number, line in zip(self.numbers, self.lines))
+        return [f"line {n} has {words} of {width} values" for n, words in found if words != width]
+
+    def texts(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """The words of some columns (each row must be whole, see ``uneven``)."""
+        if not names:
+            return {}
+        places = [self.columns.index(name) for name in names]
+        if len(places) == 1:
+            return {names[0]: [row[places[0]] for row in self.rows()]}
+        pick = itemgetter(*places)
+        columns = zip(*(pick(row) for row in self.rows()), strict=True)
+        found = {name: list(values) for name, values in zip(names, columns)}
+        return found or {name: [] for name in names}
+
+    def numbers_of(self, name: str, words: Sequence[str], problems: Problems) -> NDArray[np.float64]:
+        """Words as float64. A word that is no finite number becomes a problem (and nan)."""
+        try:
+            values = np.array(words, dtype=np.float64)
+        except ValueError:
+            values = np.array([_number(word) for word in words])
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            found = some(f"{words[i]!r} in line {self.numbers[i]}" for i in bad[:6])
+            rest = f" ({len(bad)} rows)" if len(bad) > 1 else ""
+            problems.add(f"{name}: expected a finite number, found {found}{rest}; correct the file")
+        return values
+
+
+def split_line(line: str) -> list[str]:
+    """The words of a line: single and double quotes taken off, a comment (# after a blank) dropped."""
+    if not _NEEDS_CARE.search(line):
+        return line.split()
+    words = []
+    for match in _TOKEN.finditer(line):
+        kind = match.lastgroup or "odd"
+        word = match.group(kind)
+        if kind in ("plain", "odd") and word.startswith("#"):
+            break
+        words.append(word)
+    return words
+
+
+def read_star(path: Path) -> tuple[StarTable, ...]:
+    """All blocks of a star file, in their order.
+
+    Raises DataError where the file is missing, empty or no star file.
+    """
+    text = read_text(path)
+    tables = parse_star(text)
+    if not tables:
+        found = "an empty file" if not text.strip() else f"{text.strip().splitlines()[0][:60]!r}"
+        raise DataError(f"{path}: expected a star file (data_ blocks with loop_ tables), found {found}")
+    return tables
+
+
+def read_text(path: Path) -> str:
+    """A text file (UTF-8; other bytes are kept as they are). Raises DataError where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def parse_star(text: str) -> tuple[StarTable, ...]:
+    """The blocks in a text. Text that is no star file has no blocks."""
+    parser = _Parser()
+    for number, line in enumerate(text.split("\n"), start=1):
+        parser.feed(number, line)
+    return parser.finish()
+
+
+class _Parser:
+    """Line by line: where we are (which block, names or rows) and what has been gathered."""
+
+    def __init__(self) -> None:
+        self.tables: list[StarTable] = []
+        self.name: str | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self.columns: list[str] = []
+        self.rows: list[str] = []
+        self.numbers: list[int] = []
+        self.loop = False
+        self.blank = True
+
+    def feed(self, number: int, line: str) -> None:
+        stripped = line.strip()
+        if not stripped:
+            self.blank = True
+        elif stripped.startswith("#"):
+            pass
+        elif self._starts_block(stripped):
+            self._close()
+            self.name = stripped.split()[0][len("data_") :]
+        elif self.name is None:
+            pass
+        elif stripped.split()[0] == "loop_":
+            self._close()
+            self.loop = True
+        elif stripped.startswith("_") and not (self.loop and self.rows):
+            self._column(number, stripped)
+        elif self.loop and self.columns:
+            self._row(number, line)
+        if stripped:
+            self.blank = False
+
+    def _starts_block(self, stripped: str) -> bool:
+        """``data_name`` alone in its line; in a table of one column, where a file may be called that, only after
+        a blank line."""
+        if not stripped.startswith("data_"):
+            return False
+        alone = len(split_line(stripped)) == 1
+        return alone and (self.blank or not self.rows or len(self.columns) > 1)
+
+    def _column(self, number: int, stripped: str) -> None:
+        words = split_line(stripped)
+        self.columns.append(words[0][1:])
+        if not self.loop:
+            self.numbers.append(number)
+            self.rows.append(words[1] if len(words) > 1 else "")
+
+    def _row(self, number: int, line: str) -> None:
+        self.rows.append(line)
+        self.numbers.append(number)
+
+    def _close(self) -> None:
+        if self.name is not None and self.columns:
+            numbers = np.array(self.numbers, dtype=np.int64)
+            if self.loop:
+                table = StarTable(self.name, tuple(self.columns), tuple(self.rows), numbers, True)
+            else:
+                line = " ".join(_quoted(word) for word in self.rows)
+                table = StarTable(self.name, tuple(self.columns), (line,), numbers[:1], False)
+            self.tables.append(table)
+        self._clear()
+
+    def finish(self) -> tuple[StarTable, ...]:
+        self._close()
+        return tuple(self.tables)
+
+
+@dataclass(frozen=True)
+class StarDocument:
+    """A star file that can be written again with fewer rows in one of its tables."""
+
+    path: Path
+    table: int
+    rows: int
+
+    def write_rows(self, rows: NDArray[np.int64], out: Path) -> None:
+        """Write the file with only these rows (0-based) of the particle table; all else stays byte by byte.
+
+        Raises DataError where the file has changed since it was read.
+        """
+        text = read_text(self.path)
+        tables = parse_star(text)
+        if len(tables) <= self.table or len(tables[self.table]) != self.rows:
+            raise DataError(f"{self.path}: the file has changed since it was read; read it again")
+        lines = text.split("\n")
+        kept = set(np.asarray(rows).tolist())
+        dropped = {int(n) - 1 for i, n in enumerate(tables[self.table].numbers) if i not in kept}
+        write_text(out, "\n".join(line for i, line in enumerate(lines) if i not in dropped))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that it appears whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.write(text)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"' if not word or any(c.isspace() for c in word) or word[0] in "\"'#" else word
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return float("nan")
