@@ -3,19 +3,23 @@
 from hypermol.engine.contracts import Contribution, Deposit, Phase, Program, Source, Step, Store, Totals
 from hypermol.engine.devices import choose_device
 from hypermol.engine.draws import Draws, generator
+from hypermol.engine.gradient import Adam, GradientStep, Outcome, initial_tensors, install
 from hypermol.engine.loop import InterruptedRun, Loop
 from hypermol.engine.processes import Processes
 from hypermol.engine.state import Clock, State
 from hypermol.engine.store import MemoryStore, RunStore
 
 __all__ = [
+    "Adam",
     "Clock",
     "Contribution",
     "Deposit",
     "Draws",
+    "GradientStep",
     "InterruptedRun",
     "Loop",
     "MemoryStore",
+    "Outcome",
     "Phase",
     "Processes",
     "Program",
@@ -27,4 +31,6 @@ __all__ = [
     "Totals",
     "choose_device",
     "generator",
+    "initial_tensors",
+    "install",
 ]

@@ -65,7 +65,7 @@ class Step:
     contribute: Callable[[State, Any, Draws], Contribution]
     apply: Callable[[State, Totals], State] = _unchanged
     times: int = 1
-    norm: Callable[[Totals], float] | None = None
+    norm: Callable[[Totals], float | Tensor] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
