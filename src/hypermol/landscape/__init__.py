@@ -1,1 +1,11 @@
+"""What z says: principal components, clusters, paths, maps along them, and leakage."""
 
+from hypermol.landscape.analysis import PATHS, Landscape, LandscapeSettings, analyze
+from hypermol.landscape.clusters import Clusters, density_clusters, kmeans_clusters
+from hypermol.landscape.components import PrincipalComponents, principal_components
+from hypermol.landscape.decoded import Decode, decoded
+from hypermol.landscape.embedding import Embedding, embed
+from hypermol.landscape.files import load_landscape, read_maps, save_landscape, write_maps
+from hypermol.landscape.latent import Latent, check_latent
+from hypermol.landscape.leakage import Leakage, measure_leakage
+from hypermol.landscape.paths import Trajectory, component_path, graph_path, straight_path

@@ -1,0 +1,141 @@
+"""The whole analysis of z in one call, and its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hypermol.landscape.clusters import Clusters, density_clusters, kmeans_clusters
+from hypermol.landscape.components import PrincipalComponents, principal_components
+from hypermol.landscape.embedding import embed
+from hypermol.landscape.latent import Latent, check_latent
+from hypermol.landscape.leakage import Leakage, measure_leakage
+from hypermol.landscape.paths import Trajectory, component_path, graph_path, straight_path
+from hypermol.shapes import Float
+
+PATHS = ("graph", "pc1", "pc2", "straight")
+
+
+@dataclass(frozen=True)
+class LandscapeSettings:
+    """``clusters`` k of k-means; ``points`` per path; ``paths`` any of graph, pc1, pc2, …, straight; ``seed``."""
+
+    clusters: int = 10
+    points: int = 10
+    paths: tuple[str, ...] = PATHS
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """What z says. Per-particle arrays are in the order of the input, NaN (or label -1) where there is no z.
+
+    ``z`` [N, d]; ``coordinates`` [N, d] along the principal components; ``embedding`` [N, 2] or None; ``notes``
+    sentences about what is odd or was not done; ``warnings`` those that a reader must not miss.
+    """
+
+    z: Float[np.ndarray, "N d"]
+    components: PrincipalComponents
+    coordinates: Float[np.ndarray, "N d"]
+    kmeans: Clusters
+    density: Clusters
+    embedding: Float[np.ndarray, "N 2"] | None
+    paths: tuple[Trajectory, ...]
+    leakage: tuple[Leakage, ...]
+    notes: tuple[str, ...]
+    seed: int
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Clear leakage, in sentences."""
+        return tuple(item.sentence for item in self.leakage if item.verdict == "clear")
+
+    def path(self, name: str) -> Trajectory:
+        """The trajectory called ``name``. Raises KeyError with the names there are."""
+        for path in self.paths:
+            if path.name == name:
+                return path
+        raise KeyError(f"no path {name!r}; there are: {', '.join(path.name for path in self.paths)}")
+
+
+def analyze(
+    z: np.ndarray,
+    rotation: Float[np.ndarray, "N 3 3"] | None = None,
+    defocus: Float[np.ndarray, " N"] | None = None,
+    micrograph: np.ndarray | None = None,
+    contrast: Float[np.ndarray, " N"] | None = None,
+    settings: LandscapeSettings | None = None,
+) -> Landscape:
+    """Principal components, clusters, picture, paths and leakage of z [N] or [N, d].
+
+    ``rotation`` (molecule to microscope), ``defocus`` (Å), ``micrograph`` (labels) and ``contrast`` are per particle,
+    used for leakage only, and may be absent. The same input and seed give the same result. Raises DataError when
+    no z is finite or a column has another length than z.
+    """
+    settings = settings or LandscapeSettings()
+    latent = check_latent(z)
+    columns = {"rotation": rotation, "defocus": defocus, "micrograph": micrograph, "contrast": contrast}
+    _check_lengths(latent.count, columns)
+    components = principal_components(latent)
+    kmeans = kmeans_clusters(latent, components, settings.clusters, settings.seed)
+    density = density_clusters(latent, components, settings.seed)
+    embedding = embed(latent, settings.seed)
+    paths, path_notes = _paths(latent, components, kmeans, settings)
+    leakage, leakage_notes = measure_leakage(latent, **columns, seed=settings.seed)
+    parts = (latent.notes, kmeans.notes, density.notes, embedding.notes, path_notes, leakage_notes)
+    whole = latent.scatter(latent.z)
+    return Landscape(
+        z=whole,
+        components=components,
+        coordinates=components.project(whole),
+        kmeans=kmeans,
+        density=density,
+        embedding=embedding.coordinates,
+        paths=paths,
+        leakage=leakage,
+        notes=tuple(note for part in parts for note in part),
+        seed=settings.seed,
+    )
+
+
+def _check_lengths(count: int, columns: dict[str, np.ndarray | None]) -> None:
+    from hypermol.errors import DataError
+
+    wrong = [
+        f"{name}: {len(column)}" for name, column in columns.items() if column is not None and len(column) != count
+    ]
+    if wrong:
+        raise DataError(f"z has {count} particles, but other columns have other lengths ({', '.join(wrong)})")
+
+
+def _paths(
+    latent: Latent, components: PrincipalComponents, kmeans: Clusters, settings: LandscapeSettings
+) -> tuple[tuple[Trajectory, ...], tuple[str, ...]]:
+    """The paths asked for. Straight and graph run between the first and the last k-means centre along the first
+    principal component; in one dimension all coincide, so that only the first component is walked."""
+    if latent.constant:
+        return (), ("No path was walked: z is the same for all particles.",)
+    names = settings.paths if latent.dimensions > 1 else ("pc1",)
+    ends = (int(kmeans.particle[0]), int(kmeans.particle[-1]))
+    between = f"from cluster 0 to cluster {kmeans.count - 1}"
+    found = []
+    for name in names:
+        if name == "graph":
+            title = f"Over the data, {between}"
+            found.append(graph_path(latent, *ends, settings.points, seed=settings.seed, title=title))
+        elif name == "straight":
+            title = f"Straight through z, {between}"
+            found.append(straight_path(latent, kmeans.centre[0], kmeans.centre[-1], settings.points, title=title))
+        elif _component(name) < latent.dimensions:
+            found.append(component_path(latent, components, _component(name), settings.points))
+    return tuple(found), ()
+
+
+def _component(name: str) -> int:
+    """0 for "pc1" and so on. Raises ConfigError for other words."""
+    from hypermol.errors import ConfigError
+
+    if not (name.startswith("pc") and name[2:].isdigit() and int(name[2:]) > 0):
+        raise ConfigError(f"unknown path {name!r}: expected graph, straight, pc1, pc2, …")
+    return int(name[2:]) - 1

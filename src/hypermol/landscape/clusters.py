@@ -1,0 +1,120 @@
+"""Groups of particles in z: k-means (always), and groups by density (HDBSCAN). Centres are real particles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hypermol.landscape.components import PrincipalComponents
+from hypermol.landscape.latent import Latent, subsample
+from hypermol.shapes import Float, Int
+
+DENSITY_LIMIT = 10_000
+SEPARATE = 20
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Groups of particles, numbered along the first principal component of z.
+
+    ``label`` [N] (-1: in no group, or no z); ``particle`` [k] the row nearest to each group's mean; ``centre``
+    [k, d] the z of that particle, hence on the data; ``size`` [k] particles; ``notes`` in words.
+    """
+
+    method: str
+    label: Int[np.ndarray, " N"]
+    particle: Int[np.ndarray, " k"]
+    centre: Float[np.ndarray, "k d"]
+    size: Int[np.ndarray, " k"]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """k."""
+        return len(self.particle)
+
+
+def kmeans_clusters(latent: Latent, components: PrincipalComponents, k: int = 10, seed: int = 0) -> Clusters:
+    """k-means in z (Lloyd 1982, k-means++ starts), with the particle nearest to each mean as its centre.
+
+    Fewer than ``k`` groups come back when there are fewer distinct z. Regions of one cloud, not proof of states.
+    """
+    from sklearn.cluster import KMeans
+
+    distinct = np.unique(latent.z, axis=0).shape[0] if latent.size < 10_000 else k
+    used = 1 if latent.constant else max(1, min(k, distinct))
+    model = KMeans(used, n_init=3, random_state=seed).fit(latent.z)
+    notes = () if used == k else (f"Only {used} of {k} k-means groups: z has too few distinct values for more.",)
+    return _described("k-means", latent, components, model.labels_.astype(np.int64), notes)
+
+
+def density_clusters(latent: Latent, components: PrincipalComponents, seed: int = 0) -> Clusters:
+    """Groups of high density separated by low density (HDBSCAN; Campello et al. 2013).
+
+    Fitted on at most 10,000 particles; the others take the group of their nearest fitted neighbour. Particles
+    between groups get -1. A sentence in ``notes`` says what was found.
+    """
+    if latent.size < SEPARATE or latent.constant:
+        label = np.full(latent.size, -1, dtype=np.int64)
+        note = f"Groups by density were not looked for: they need {SEPARATE} particles with different z."
+        return _described("HDBSCAN", latent, components, label, (note,))
+    chosen = subsample(latent.size, DENSITY_LIMIT, seed)
+    fitted = _hdbscan(latent.z[chosen])
+    label = fitted if chosen.size == latent.size else _of_nearest(latent.z, latent.z[chosen], fitted)
+    return _described("HDBSCAN", latent, components, label, (_density_note(label),))
+
+
+def _hdbscan(z: Float[np.ndarray, "m d"]) -> Int[np.ndarray, " m"]:
+    from sklearn.cluster import HDBSCAN
+
+    smallest = max(5, round(0.02 * len(z)))
+    model = HDBSCAN(min_cluster_size=smallest, min_samples=min(10, smallest), copy=True)
+    return model.fit(z).labels_.astype(np.int64)
+
+
+def _of_nearest(
+    z: Float[np.ndarray, "n d"], fitted: Float[np.ndarray, "m d"], label: Int[np.ndarray, " m"]
+) -> Int[np.ndarray, " n"]:
+    from scipy.spatial import cKDTree
+
+    return label[cKDTree(fitted).query(z, workers=-1)[1]]
+
+
+def _density_note(label: Int[np.ndarray, " n"]) -> str:
+    groups, outside = len(np.unique(label[label >= 0])), float(np.mean(label < 0))
+    if groups < 2:
+        return (
+            "Clustering by density finds no separate groups: in z the particles form one cloud, "
+            "so the k-means groups are regions of a continuum rather than distinct states."
+        )
+    return f"Clustering by density finds {groups} separate groups; {outside:.0%} of the particles lie between them."
+
+
+def _described(
+    method: str,
+    latent: Latent,
+    components: PrincipalComponents,
+    label: Int[np.ndarray, " n"],
+    notes: tuple[str, ...],
+) -> Clusters:
+    """Number the groups along the first principal component and find the particle nearest to each mean."""
+    found = np.unique(label[label >= 0])
+    means = np.array([latent.z[label == group].mean(axis=0) for group in found]).reshape(-1, latent.dimensions)
+    order = np.argsort(components.project(means)[:, 0], kind="stable")
+    renumbered = np.full(latent.size, -1, dtype=np.int64)
+    nearest = []
+    for new, old in enumerate(order):
+        members = np.flatnonzero(label == found[old])
+        renumbered[members] = new
+        distance = np.linalg.norm(latent.z[members] - means[old], axis=1)
+        nearest.append(members[np.argmin(distance)])
+    position = np.array(nearest, dtype=np.int64)
+    return Clusters(
+        method=method,
+        label=latent.scatter(renumbered, fill=-1),
+        particle=latent.row[position],
+        centre=latent.z[position],
+        size=np.bincount(renumbered[renumbered >= 0], minlength=len(order)),
+        notes=notes,
+    )

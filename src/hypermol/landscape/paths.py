@@ -1,0 +1,165 @@
+"""Trajectories through z: along a principal component, straight between two points, and over the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hypermol.errors import ConfigError
+from hypermol.landscape.components import PrincipalComponents
+from hypermol.landscape.latent import Latent, subsample
+from hypermol.shapes import Float, Int
+
+GRAPH_LIMIT = 20_000
+NEIGHBOURS = 10
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """An ordered series of points in z.
+
+    ``name`` a file name ("pc1"); ``title`` in words; ``z`` [p, d]; ``particle`` [p] the row nearest to each point
+    and ``distance`` [p] how far it is in z; ``support`` [p]: that distance over the typical (95th percentile)
+    distance between neighbouring particles, so that above 1 a map is more extrapolation than measurement.
+    """
+
+    name: str
+    title: str
+    z: Float[np.ndarray, "p d"]
+    particle: Int[np.ndarray, " p"]
+    distance: Float[np.ndarray, " p"]
+    support: Float[np.ndarray, " p"]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def points(self) -> int:
+        """p."""
+        return len(self.z)
+
+
+def component_path(
+    latent: Latent,
+    components: PrincipalComponents,
+    component: int = 0,
+    points: int = 10,
+    percentiles: tuple[float, float] = (5.0, 95.0),
+) -> Trajectory:
+    """Evenly spaced points along principal component ``component`` (0-based), between two percentiles of the
+    particles' coordinates, the other coordinates at the mean. Raises ConfigError for a component z does not have.
+    """
+    if not 0 <= component < latent.dimensions:
+        raise ConfigError(f"principal component {component + 1} does not exist: z has {latent.dimensions} dimension(s)")
+    low, high = np.percentile(components.project(latent.z)[:, component], percentiles)
+    z = components.mean + np.linspace(low, high, points)[:, None] * components.axes[component]
+    return _described(latent, f"pc{component + 1}", f"Along principal component {component + 1}", z)
+
+
+def straight_path(
+    latent: Latent, start: np.ndarray, end: np.ndarray, points: int = 10, name: str = "straight", title: str = ""
+) -> Trajectory:
+    """Evenly spaced points on the line from z ``start`` [d] to ``end`` [d]."""
+    start, end = np.asarray(start, float), np.asarray(end, float)
+    if start.shape != (latent.dimensions,) or end.shape != start.shape:
+        raise ConfigError(f"a path needs two points of {latent.dimensions} numbers, found {start.shape}, {end.shape}")
+    fraction = np.linspace(0.0, 1.0, points)[:, None]
+    return _described(latent, name, title or "Straight line in z", (1 - fraction) * start + fraction * end)
+
+
+def graph_path(
+    latent: Latent,
+    start: int,
+    end: int,
+    points: int = 10,
+    neighbours: int = NEIGHBOURS,
+    seed: int = 0,
+    name: str = "graph",
+    title: str = "",
+) -> Trajectory:
+    """The shortest way between two particles (rows) over the graph of nearest neighbours (Dijkstra 1959).
+
+    Edges are as long as the distance in z; the way is resampled evenly by length, so every point lies between
+    neighbouring particles. At most 20,000 particles carry the graph. Where the data fall into pieces, more
+    neighbours are joined until the two are connected; a note says so. Raises ConfigError for a row without z.
+    """
+    ends = [_position(latent, start), _position(latent, end)]
+    chosen = np.union1d(subsample(latent.size, GRAPH_LIMIT, seed), ends)
+    nodes = latent.z[chosen]
+    source, target = np.searchsorted(chosen, ends)
+    way, used = _shortest(nodes, int(source), int(target), neighbours)
+    notes: tuple[str, ...] = ()
+    if used > neighbours:
+        notes = (
+            f"The two ends are in separate groups; {used} neighbours per particle (not {neighbours}) join them, "
+            "so a part of this path crosses a gap without particles.",
+        )
+    return _described(latent, name, title or "Over the data", _resample(nodes[way], points), notes)
+
+
+def _position(latent: Latent, row: int) -> int:
+    position = int(np.searchsorted(latent.row, row))
+    if position >= latent.size or latent.row[position] != row:
+        raise ConfigError(f"particle {row} has no finite z (rows 0 to {latent.count - 1}); choose another")
+    return position
+
+
+def _shortest(nodes: Float[np.ndarray, "n d"], source: int, target: int, neighbours: int) -> tuple[list[int], int]:
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import dijkstra
+    from scipy.spatial import cKDTree
+
+    size, tree = len(nodes), cKDTree(nodes)
+    while True:
+        used = min(neighbours, size - 1)
+        distance, index = tree.query(nodes, k=range(1, used + 2), workers=-1)
+        # coincident particles: a length of exactly zero would be taken for no edge
+        length = np.maximum(distance, 1e-12).ravel()
+        rows = np.repeat(np.arange(size), used + 1)
+        graph = csr_matrix((length, (rows, index.ravel())), shape=(size, size))
+        total, before = dijkstra(graph, directed=False, indices=source, return_predecessors=True)
+        if np.isfinite(total[target]):
+            return _walk_back(before, source, target), used
+        neighbours = 2 * neighbours
+
+
+def _walk_back(before: Int[np.ndarray, " n"], source: int, target: int) -> list[int]:
+    way = [target]
+    while way[-1] != source:
+        way.append(int(before[way[-1]]))
+    return way[::-1]
+
+
+def _resample(corners: Float[np.ndarray, "c d"], points: int) -> Float[np.ndarray, "p d"]:
+    """Evenly spaced by length along the polyline ``corners``."""
+    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corners, axis=0), axis=1))])
+    at = np.linspace(0.0, length[-1], points)
+    return np.stack([np.interp(at, length, column) for column in corners.T], axis=1)
+
+
+def _described(
+    latent: Latent, name: str, title: str, z: Float[np.ndarray, "p d"], notes: tuple[str, ...] = ()
+) -> Trajectory:
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(latent.z)
+    distance, index = tree.query(z)
+    typical = _typical_gap(latent, tree)
+    support = distance / typical if typical > 0 else np.zeros_like(distance)
+    far = np.flatnonzero(support > 1.0)
+    if far.size:
+        words = ", ".join(str(point + 1) for point in far)
+        notes = (
+            *notes,
+            f"No particle lies near point{'s' if far.size > 1 else ''} {words} of this path: "
+            "the maps there are extrapolated by the model.",
+        )
+    return Trajectory(name, title, z, latent.row[index], distance, support, notes)
+
+
+def _typical_gap(latent: Latent, tree: object) -> float:
+    """95th percentile of the distance from a particle to its fifth neighbour, from at most 2,000 particles."""
+    near = min(5, latent.size - 1)
+    if near < 1:
+        return 0.0
+    probe = latent.z[subsample(latent.size, 2000, 0)]
+    return float(np.percentile(tree.query(probe, k=near + 1)[0][:, -1], 95))  # type: ignore[attr-defined]
