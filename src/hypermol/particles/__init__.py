@@ -2,7 +2,10 @@
 
 from hypermol.particles.batch import Batch
 from hypermol.particles.halves import hashed_halves
+from hypermol.particles.images import ImageSource
 from hypermol.particles.model import Particles
+from hypermol.particles.order import pass_order
+from hypermol.particles.prepare import Calibration, Preparation
 from hypermol.particles.read import read_particles
 from hypermol.particles.stack import StackReader, StackWriter
 from hypermol.particles.write import write_star
