@@ -6,6 +6,7 @@ from hypermol.engine.draws import Draws, generator
 from hypermol.engine.gradient import Adam, GradientStep, Outcome, initial_tensors, install
 from hypermol.engine.loop import InterruptedRun, Loop
 from hypermol.engine.processes import Processes
+from hypermol.engine.signals import stop_on_signals
 from hypermol.engine.state import Clock, State
 from hypermol.engine.store import MemoryStore, RunStore
 
@@ -33,4 +34,5 @@ __all__ = [
     "generator",
     "initial_tensors",
     "install",
+    "stop_on_signals",
 ]

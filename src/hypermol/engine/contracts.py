@@ -8,6 +8,7 @@ logs (iii). ``apply(state, totals)`` makes the next state.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
@@ -40,15 +41,20 @@ class Contribution:
     info: dict[str, Tensor | float] = dataclasses.field(default_factory=dict)
 
     def finite(self) -> bool:
-        """False where any number in it is NaN or infinite."""
-        for value in (*self.totals.values(), *self.rows.values(), *self.info.values()):
-            if isinstance(value, Deposit):
-                ok = value.finite()
-            else:
-                ok = bool(torch.isfinite(torch.as_tensor(value)).all())
-            if not ok:
-                return False
+        """False where any number in it is NaN or infinite. Waits for a GPU once."""
+        values = (*self.totals.values(), *self.rows.values(), *self.info.values())
+        tensors = [value for value in values if isinstance(value, Tensor)]
+        plain = [value for value in values if isinstance(value, int | float)]
+        deposits = [value for value in values if isinstance(value, Deposit)]
+        return all(map(math.isfinite, plain)) and all(d.finite() for d in deposits) and all_finite(tensors)
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether no number in any of the tensors is NaN or infinite; they are on one device, which is waited for once."""
+    floating = [t.detach() for t in tensors if t.numel() and (t.is_floating_point() or t.is_complex())]
+    if not floating:
         return True
+    return bool(torch.stack([torch.isfinite(tensor).all() for tensor in floating]).all())
 
 
 def _unchanged(state: State, totals: Totals) -> State:
@@ -87,14 +93,18 @@ class Phase:
     band_limit: Callable[[float], int] | None = None
     shuffle: bool = True
 
+    def place_of(self, updates: int) -> int:
+        """Which of ``steps`` has its turn after ``updates`` updates."""
+        turn = updates % sum(step.times for step in self.steps)
+        for place, step in enumerate(self.steps):
+            if turn < step.times:
+                return place
+            turn -= step.times
+        raise IndexError(turn)
+
     def step_of(self, updates: int) -> Step:
         """The step whose turn it is after ``updates`` updates."""
-        place = updates % sum(step.times for step in self.steps)
-        for step in self.steps:
-            if place < step.times:
-                return step
-            place -= step.times
-        raise IndexError(place)
+        return self.steps[self.place_of(updates)]
 
 
 @dataclasses.dataclass(frozen=True)

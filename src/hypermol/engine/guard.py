@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import statistics
 
-import torch
-
-from hypermol.engine.contracts import Step, Totals
+from hypermol.engine.contracts import Step, Totals, all_finite
 from hypermol.engine.state import State
 from hypermol.errors import ConvergenceError
 
 FACTOR = 100.0  # an update this many times the running median is taken for a fault
 REMEMBERED = 101
+FEWEST = 10  # norms before the median is trusted
 GIVE_UP_AFTER = 50  # skipped updates in a row
 
 
-def reason_to_skip(step: Step, totals: Totals, state: State) -> str | None:
-    """A sentence when the update should be skipped, else None. Keeps the running median in ``state.data``."""
+def reason_to_skip(step: Step, totals: Totals, state: State, place: int) -> str | None:
+    """A sentence when the update should be skipped, else None.
+
+    Keeps the norms behind the running median in ``state.data``, for each step of the phase (its ``place``) its own.
+    """
     if step.norm is None:
         return None
     norm = float(step.norm(totals))
     if not norm < float("inf"):
         return f"its gradient norm is {norm}"
-    recent = state.data.setdefault("gradient_norms", [])
-    if len(recent) >= 10 and norm > FACTOR * statistics.median(recent):
+    recent = state.data.setdefault("gradient_norms", {}).setdefault(str(place), [])
+    if len(recent) >= FEWEST and norm > FACTOR * statistics.median(recent):
         return f"its gradient norm {norm:.3g} exceeds {FACTOR:.0f} × the running median {statistics.median(recent):.3g}"
     recent.append(norm)
     del recent[:-REMEMBERED]
     return None
+
+
+def forget(state: State) -> None:
+    """The norms of one phase say nothing of the next."""
+    state.data.pop("gradient_norms", None)
 
 
 def count_skip(state: State) -> None:
@@ -49,7 +56,7 @@ def count_success(state: State) -> None:
 def require_finite(state: State) -> None:
     """Raise ConvergenceError when a parameter is NaN or infinite: such a state is never saved."""
     for name, tensor in state.tensors.items():
-        if not torch.isfinite(tensor.detach()).all():
+        if not all_finite([tensor]):
             raise ConvergenceError(
                 f"{name} is no longer finite after {state.clock.updates} updates; the run was stopped and its last "
                 "good checkpoint kept; lower the learning rate"

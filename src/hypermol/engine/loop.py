@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from hypermol.engine import guard
-from hypermol.engine.contracts import Contribution, Deposit, Phase, Program, Source, Step, Store, Totals
+from hypermol.engine.contracts import Phase, Program, Source, Store
 from hypermol.engine.draws import Draws
+from hypermol.engine.info import PassInfo, event
 from hypermol.engine.processes import Processes
 from hypermol.engine.progress import Forecast
-from hypermol.engine.state import State
+from hypermol.engine.state import Clock, State
+from hypermol.engine.totals import BatchTotals, Pending
 from hypermol.errors import ConvergenceError, HypermolError
+
+PROGRESS_SECONDS = 0.25  # between two progress reports: each waits for the GPU
 
 
 class InterruptedRun(HypermolError):
@@ -28,7 +33,8 @@ class Loop:
     """A job: a program, its particles, and where its state is kept.
 
     ``microbatch``: particles per contribution (fixed, never taken from the memory at hand).
-    ``report(event)`` is called often with plain rows; ``asked_to_stop()`` is looked at after each update.
+    ``checkpoint_seconds``: a checkpoint is due so long after the last one, at the next update or end of a pass.
+    ``report(event)`` is called often with plain rows; ``asked_to_stop()`` is looked at after each batch.
     """
 
     program: Program
@@ -45,121 +51,101 @@ class Loop:
     def run(self) -> State:
         """Begin or continue, and return the final state.
 
-        Raises ConvergenceError when no further update is possible, InterruptedRun when asked to stop; in both
-        cases, and when killed, running again continues from the last saved state.
+        Raises ConvergenceError when no further update is possible, InterruptedRun when asked to stop, OSError when
+        a checkpoint cannot be written; then, and when killed, running again continues from the last saved state.
         """
+        phases = self.program.phases
         state = (self.store.latest() or self.program.initialise()).to(self.device)
         if self.processes.first:
             self.store.rewind()
         self.processes.barrier()
-        self._saved_at = time.monotonic()
-        self._forecast = Forecast(self.program.phases, self.source.count)
-        while state.clock.phase < len(self.program.phases):
-            state = self._phase(self.program.phases[state.clock.phase], state)
-            clock = state.clock
-            clock.phase, clock.pass_index, clock.batch, clock.updates, clock.entered = (
-                clock.phase + 1,
-                0,
-                0,
-                0,
-                False,
-            )
-            self._save(state)
+        self._saved_at, self._reported_at = time.monotonic(), -1e9
+        self._forecast = Forecast(phases, self.source.count)
+        while state.clock.phase < len(phases):
+            phase = phases[state.clock.phase]
+            state = _entered(phase, state)
+            if not _exhausted(phase, state):
+                state = self._pass(phase, state)
+            if _exhausted(phase, state) or (phase.converged is not None and phase.converged(state)):
+                state.clock.begin_phase()
+                guard.forget(state)
+            self._between_updates(state, None, last=state.clock.phase == len(phases))
         return state
 
-    def _phase(self, phase: Phase, state: State) -> State:
-        if not state.clock.entered:
-            state = phase.enter(state)
-            state.clock.entered = True
-        while state.clock.pass_index < phase.passes:
-            state, over = self._pass(phase, state)
-            state.clock.pass_index += 1
-            state.clock.total_passes += 1
-            state.clock.batch = 0
-            self._save(state)
-            if over or (phase.converged is not None and phase.converged(state)):
-                break
-        return state
-
-    def _pass(self, phase: Phase, state: State) -> tuple[State, bool]:
-        """One pass over the particles, from the batch that the clock names; and whether the phase is over."""
-        began, info = time.monotonic(), PassInfo()
-        totals: Totals = {}
-        pending = 0
-        batches = self._batches(phase, state)
-        last, over = -(-self.source.count // phase.batch_size) - 1, False
-        for number, total_size, batch in batches:
-            progress = (state.clock.pass_index + number / (last + 1)) / phase.passes
-            if phase.band_limit is not None:
-                batch = batch.limit(phase.band_limit(progress))
-            step = phase.step_of(state.clock.updates)
-            draws = self._draws(state, number, total_size)
-            if self._contribute(step, state, batch, draws, totals, info):
-                pending += 1
-            state.clock.batch, state.clock.images = number + 1, state.clock.images + total_size
-            over = phase.images is not None and state.clock.images >= phase.images
-            due = phase.apply_every is not None and (number + 1) % phase.apply_every == 0
-            if due or over or number == last:
-                state = self._apply(step, state, totals, pending, total_size)
-                totals, pending = {}, 0
-            self._forecast.advance(state.clock, total_size, progress)
-            self.report(self._event("progress", phase, state, info, began))
-            if over or number == last:
-                break
-            if due:
-                self._between_updates(state)
-        if info.count == 0 and self.processes.first:
+    def _pass(self, phase: Phase, state: State) -> State:
+        """One pass over the particles, from the batch that the clock names."""
+        info = PassInfo.continued(state.data.pop("pass", None), self.processes)
+        began, pending = state.clock.copy(), Pending(state.clock.copy())
+        last = -(-self.source.count // phase.batch_size) - 1
+        with contextlib.closing(self._batches(phase, state)) as batches:
+            for number, total_size, batch in batches:
+                progress = (state.clock.pass_index + number / (last + 1)) / phase.passes
+                if phase.band_limit is not None:
+                    batch = batch.limit(phase.band_limit(progress))
+                self._contribute(phase, state, batch, self._draws(state, number, total_size), pending, info)
+                state.clock.batch, state.clock.images = number + 1, state.clock.images + total_size
+                over = number == last or _seen_enough(phase, state)
+                due = over or (phase.apply_every is not None and (number + 1) % phase.apply_every == 0)
+                if due:
+                    state = self._apply(phase, state, pending, info)
+                    pending = Pending(state.clock.copy())
+                self._forecast.advance(state.clock, total_size, progress)
+                self._report_progress(phase, state, info)
+                if over:
+                    break
+                self._between_updates(state, info, whole=due)
+        if info.count == 0:
+            self._save(dataclasses.replace(state, clock=began), None)
             raise ConvergenceError(
                 "not one batch of a whole pass was usable; look the images over with `hypermol check`"
             )
-        self._log_pass(phase, state, info, began)
-        return state, over
+        self._tell(self._event("pass", phase, state, info.collected(self.processes, self.device)))
+        state.clock.begin_pass()
+        return state
 
-    def _batches(self, phase: Phase, state: State) -> Iterator[tuple[int, int, Any]]:
+    def _batches(self, phase: Phase, state: State) -> Generator[tuple[int, int, Any]]:
         order = self.source.pass_order(self.seed, state.clock.total_passes, phase.shuffle)
         groups = list(order.split(phase.batch_size))
         wanted = range(state.clock.batch, len(groups))
-        shares = (groups[i][slice(*self.processes.share(len(groups[i])))] for i in wanted)
-        for number, batch in zip(wanted, self.source.stream(shares)):
-            yield number, len(groups[number]), batch
+        stream = self.source.stream(groups[i][slice(*self.processes.share(len(groups[i])))] for i in wanted)
+        try:
+            for number, batch in zip(wanted, stream):
+                yield number, len(groups[number]), batch
+        finally:  # a source that reads ahead in the background is told at once that no more is wanted
+            getattr(stream, "close", lambda: None)()
 
     def _draws(self, state: State, number: int, total: int) -> Draws:
         start, stop = self.processes.share(total)
         key = (state.clock.phase, state.clock.pass_index, number)
         return Draws(self.seed, key, total, start, stop, self.device)
 
-    def _contribute(self, step: Step, state: State, batch: Any, draws: Draws, totals: Totals, info: PassInfo) -> bool:
-        """Add one global batch to the totals and the table. False where it was not finite and was skipped."""
-        count = len(batch.particle)
-        starts = range(0, count, self.microbatch)
-        parts = []
-        for a in starts:
+    def _contribute(
+        self, phase: Phase, state: State, batch: Any, draws: Draws, pending: Pending, info: PassInfo
+    ) -> None:
+        """Add one global batch to the totals and the table; skip it whole where any number is not finite."""
+        step, count, new = phase.step_of(state.clock.updates), len(batch.particle), BatchTotals()
+        for a in range(0, count, self.microbatch):
             b = min(a + self.microbatch, count)
             whole = a == 0 and b == count
             part = batch if whole else batch.slice(a, b)
-            parts.append(step.contribute(state, part, draws if whole else draws.part(a, b)))
-        if not self.processes.all(all(part.finite() for part in parts)):
-            self._skip(state, "a number in it is NaN or infinite")
-            return False
-        for part in parts:
-            for name, value in part.totals.items():
-                totals[name] = _added(totals.get(name), value)
-            info.add(part)
-        info.count += count
+            new.add(step.contribute(state, part, draws if whole else draws.part(a, b)))
+        if not self.processes.all(new.finite):
+            good = pending.since if pending.usable == 0 else None
+            self._skip(state, "a number in it is NaN or infinite", info, good)
+            return
+        pending.add(new, everywhere=draws.total >= self.processes.world)
+        info.add(new.parts, count, draws.total)
         if step.norm is None:
             guard.count_success(state)
-        self._scatter(state, batch, parts, draws.total)
-        return True
+        self._scatter(state, batch.particle, new.rows(), draws.total)
 
-    def _scatter(self, state: State, batch: Any, parts: list[Contribution], total: int) -> None:
-        rows = {
-            name: torch.cat([part.rows[name].detach() for part in parts]) for name in (parts[0].rows if parts else ())
-        }
+    def _scatter(self, state: State, particle: Tensor, rows: dict[str, Tensor], total: int) -> None:
+        """Write rows into the table, which every process holds whole."""
         if total < self.processes.world:
             self.processes.complete(rows, self.device, empty=True)
         if not rows:
             return
-        particle = self.processes.gather_rows(batch.particle.to(self.device), total)
+        particle = self.processes.gather_rows(particle.to(self.device), total)
         for name in sorted(rows):
             whole = self.processes.gather_rows(rows[name], total)
             if name not in state.table:
@@ -167,16 +153,17 @@ class Loop:
                 state.table[name] = torch.zeros(empty, dtype=whole.dtype, device=self.device)
             state.table[name][particle] = whole
 
-    def _apply(self, step: Step, state: State, totals: Totals, pending: int, total_size: int) -> State:
-        if pending == 0:
+    def _apply(self, phase: Phase, state: State, pending: Pending, info: PassInfo) -> State:
+        if pending.usable == 0:
             return state
-        if total_size < self.processes.world:
+        step, totals = phase.step_of(state.clock.updates), pending.totals
+        if not pending.everywhere:
             self.processes.complete(totals, self.device)
         for name in sorted(totals):
             self.processes.sum(totals[name])
-        reason = guard.reason_to_skip(step, totals, state)
+        reason = guard.reason_to_skip(step, totals, state, phase.place_of(state.clock.updates))
         if reason is not None:
-            self._skip(state, reason)
+            self._skip(state, reason, info, state.clock)
             return state
         clock, data, table = state.clock, state.data, state.table
         state = step.apply(state, totals)
@@ -185,78 +172,64 @@ class Loop:
         guard.count_success(state)
         return state
 
-    def _skip(self, state: State, reason: str) -> None:
+    def _skip(self, state: State, reason: str, info: PassInfo, good: Clock | None) -> None:
+        """Report and count. ``good``: the moment at which this state was whole, saved if this ends the run."""
         clock = state.clock
         row = {"event": "skipped", "phase": clock.phase, "pass": clock.pass_index, "batch": clock.batch}
-        self._log({**row, "reason": reason})
-        self.report({**row, "reason": reason})
+        self._tell({**row, "reason": reason})
         try:
             guard.count_skip(state)
-        except HypermolError:
-            self._save(state)
+        except ConvergenceError:
+            if good is not None:
+                self._save(dataclasses.replace(state, clock=good), info)
             raise
 
-    def _between_updates(self, state: State) -> None:
-        stop = not self.processes.all(not self.asked_to_stop())
-        due = time.monotonic() - self._saved_at > self.checkpoint_seconds
-        if stop or not self.processes.all(not due):
-            self._save(state)
+    def _between_updates(self, state: State, info: PassInfo | None, whole: bool = True, last: bool = False) -> None:
+        """Save when that is due, stop when asked. ``whole``: no totals wait to be applied."""
+        stop, due = self.processes.any(
+            not last and self.asked_to_stop(), time.monotonic() - self._saved_at >= self.checkpoint_seconds
+        )
+        if whole and (stop or due or last):
+            self._save(state, info)
         if stop:
             raise InterruptedRun("the run was asked to stop; its state is saved: continue it with --resume")
 
-    def _save(self, state: State) -> None:
+    def _save(self, state: State, info: PassInfo | None) -> None:
         guard.require_finite(state)
+        inside = {} if info is None else {"pass": info.collected(self.processes, self.device)}
         if self.processes.first:
-            self.store.save(state)
+            self.store.save(dataclasses.replace(state, data={**state.data, **inside}))
         self.processes.barrier()
         self._saved_at = time.monotonic()
 
-    def _log(self, row: dict[str, Any]) -> None:
+    def _tell(self, row: dict[str, Any]) -> None:
         if self.processes.first:
             self.store.log(row)
+            self.report(row)
 
-    def _log_pass(self, phase: Phase, state: State, info: PassInfo, began: float) -> None:
-        event = self._event("pass", phase, state, info, began)
-        self._log(event)
-        self.report(event)
+    def _report_progress(self, phase: Phase, state: State, info: PassInfo) -> None:
+        if self.processes.first and time.monotonic() - self._reported_at >= PROGRESS_SECONDS:
+            self._reported_at = time.monotonic()
+            self.report(self._event("progress", phase, state, info.own(self.device)))
 
-    def _event(self, kind: str, phase: Phase, state: State, info: PassInfo, began: float) -> dict[str, Any]:
-        seconds = time.monotonic() - began
-        rate = info.count * self.processes.world / max(seconds, 1e-9)
-        return {
-            "event": kind,
-            "phase": phase.name,
-            "pass": state.clock.pass_index,
-            "passes": phase.passes,
-            "images": state.clock.images,
-            "updates": state.clock.updates,
-            "skipped": state.data.get("skipped", 0),
-            "seconds": round(seconds, 3),
-            "images_per_second": round(rate, 2),
-            "fraction": self._forecast.fraction,
-            "seconds_left": self._forecast.seconds_left,
-            **(info.means() if kind == "pass" or info.count else {}),
-        }
+    def _event(self, kind: str, phase: Phase, state: State, collected: dict[str, Any]) -> dict[str, Any]:
+        row = event(kind, phase, state.clock, state.data.get("skipped", 0), collected)
+        return {**row, "fraction": self._forecast.fraction, "seconds_left": self._forecast.seconds_left}
 
 
-@dataclasses.dataclass
-class PassInfo:
-    """Running sums of what a person wants to see; kept as tensors so that a GPU is never waited for."""
-
-    sums: dict[str, Tensor | float] = dataclasses.field(default_factory=dict)
-    count: int = 0
-
-    def add(self, part: Contribution) -> None:
-        """Add one contribution's info."""
-        for name, value in part.info.items():
-            self.sums[name] = self.sums.get(name, 0.0) + (value.detach() if isinstance(value, Tensor) else value)
-
-    def means(self) -> dict[str, float]:
-        """Mean per particle of each sum."""
-        return {name: float(value) / max(self.count, 1) for name, value in self.sums.items()}
+def _entered(phase: Phase, state: State) -> State:
+    if state.clock.entered:
+        return state
+    clock = state.clock
+    state = phase.enter(state)
+    state.clock, clock.entered = clock, True
+    return state
 
 
-def _added(total: Tensor | None, value: Tensor | Deposit) -> Tensor:
-    if isinstance(value, Deposit):
-        return value.add_to(total)
-    return value.detach().clone() if total is None else total.add_(value.detach())
+def _seen_enough(phase: Phase, state: State) -> bool:
+    return phase.images is not None and state.clock.images >= phase.images
+
+
+def _exhausted(phase: Phase, state: State) -> bool:
+    """Whether the phase has had its passes or its particles."""
+    return state.clock.pass_index >= phase.passes or _seen_enough(phase, state)

@@ -19,15 +19,24 @@ class Processes:
     world: int = 1
 
     @classmethod
-    def join(cls) -> Processes:
-        """Join the group that torchrun describes in the environment; alone where there is none."""
+    def join(cls, device: torch.device | None = None) -> Processes:
+        """Join the group that torchrun describes in the environment; alone where there is none.
+
+        ``device``: where the totals will be (by default a GPU where there is one); it decides between nccl and gloo.
+        """
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls()
         if not dist.is_initialized():
-            if torch.cuda.is_available():
+            cuda = torch.cuda.is_available() if device is None else device.type == "cuda"
+            if cuda:
                 torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+            dist.init_process_group("nccl" if cuda else "gloo")
         return cls(dist.get_rank(), dist.get_world_size())
+
+    def leave(self) -> None:
+        """Leave the group at the end of the program."""
+        if self.world > 1:
+            dist.destroy_process_group()
 
     @property
     def first(self) -> bool:
@@ -40,27 +49,33 @@ class Processes:
         return start, start + size + (self.rank < extra)
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Sum over processes, in place."""
+        """Sum over processes, in place. ``tensor`` must be contiguous."""
         if self.world > 1:
             dist.all_reduce(torch.view_as_real(tensor) if tensor.is_complex() else tensor)
         return tensor
 
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """For each flag, whether it is true in any process."""
+        if self.world == 1:
+            return flags
+        where = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        counts = torch.tensor(flags, dtype=torch.int32, device=where)
+        dist.all_reduce(counts)
+        return tuple(count > 0 for count in counts.tolist())
+
     def all(self, flag: bool) -> bool:
         """True where it is true in every process."""
-        if self.world == 1:
-            return flag
-        bad = torch.tensor([0 if flag else 1], device="cuda" if dist.get_backend() == "nccl" else "cpu")
-        dist.all_reduce(bad)
-        return int(bad) == 0
+        return not self.any(not flag)[0]
 
     def gather_rows(self, rows: Tensor, total: int) -> Tensor:
         """Rows of the whole global batch, [total, ...], from each process's share."""
         if self.world == 1:
             return rows
         start, stop = self.share(total)
-        whole = torch.zeros(total, *rows.shape[1:], dtype=rows.dtype, device=rows.device)
+        kind = torch.uint8 if rows.dtype is torch.bool else rows.dtype
+        whole = torch.zeros(total, *rows.shape[1:], dtype=kind, device=rows.device)
         whole[start:stop] = rows
-        return self.sum(whole)
+        return self.sum(whole).to(rows.dtype)
 
     def complete(self, tensors: dict[str, Tensor], device: torch.device, empty: bool = False) -> None:
         """Put zeros (or, if ``empty``, no rows) under each name that only other processes have.

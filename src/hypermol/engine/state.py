@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from hypermol.errors import ConfigError
 
 
 @dataclasses.dataclass
@@ -20,6 +23,18 @@ class Clock:
     images: int = 0  # particles seen, all phases
     total_passes: int = 0  # begun before this one, all phases
     entered: bool = False  # whether the phase's `enter` has run
+
+    def copy(self) -> Clock:
+        """The same moment, to be kept while this clock goes on."""
+        return dataclasses.replace(self)
+
+    def begin_pass(self) -> None:
+        """Go to the start of the next pass."""
+        self.pass_index, self.total_passes, self.batch = self.pass_index + 1, self.total_passes + 1, 0
+
+    def begin_phase(self) -> None:
+        """Go to the start of the next phase."""
+        self.phase, self.pass_index, self.batch, self.updates, self.entered = self.phase + 1, 0, 0, 0, False
 
 
 @dataclasses.dataclass
@@ -41,9 +56,18 @@ class State:
         )
 
     def to_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Named tensors and plain data, as runs.checkpoints writes them."""
+        """Named tensors and plain data, as runs.checkpoints writes them.
+
+        Raises ConfigError where ``data`` would not come back from JSON as it was (tuples, arrays, keys not strings).
+        """
         tensors = {f"tensors/{name}": tensor for name, tensor in self.tensors.items()}
         tensors |= {f"table/{name}": tensor for name, tensor in self.table.items()}
+        try:
+            plain = json.loads(json.dumps(self.data)) == self.data
+        except TypeError:
+            plain = False
+        if not plain:
+            raise ConfigError(f"state.data must be plain (dict, list, str, number, None), found {self.data!r}")
         return tensors, {"data": self.data, "clock": dataclasses.asdict(self.clock)}
 
     @classmethod

@@ -27,8 +27,8 @@ class RunStore:
 
     def rewind(self) -> None:
         """Drop what was logged after the newest state."""
-        found = checkpoints.load_latest(self.run.checkpoints)
-        self.run.truncate_log(found[1]["log"] if found else 0)
+        data = checkpoints.latest_data(self.run.checkpoints)
+        self.run.truncate_log(data["log"] if data else 0)
 
     def log(self, row: dict[str, Any]) -> None:
         """Add a line to log.jsonl."""

@@ -28,12 +28,16 @@ def save(folder: Path, tensors: Mapping[str, torch.Tensor], data: Mapping[str, A
     """
     from safetensors.torch import save as serialise
 
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
     _remove_unfinished(folder)
-    number = int(_finished(folder)[-1].name) + 1 if _finished(folder) else 1
+    earlier = _finished(folder)
+    number = int(earlier[-1].name) + 1 if earlier else 1
     target, part = folder / f"{number:09d}", folder / f".{number:09d}.part"
     part.mkdir()
     try:
+        # copies: safetensors refuses tensors that share memory
         plain = {name: _as_real(tensor) for name, tensor in tensors.items()}
         write_with(part / "tensors.safetensors", lambda stream: stream.write(serialise(plain)))
         complex_names = sorted(name for name, tensor in tensors.items() if tensor.is_complex())
@@ -44,8 +48,8 @@ def save(folder: Path, tensors: Mapping[str, torch.Tensor], data: Mapping[str, A
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    for old in _finished(folder)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    for old in [*earlier, target][:-KEPT]:
+        _remove(old)
     return target
 
 
@@ -55,22 +59,42 @@ def load_latest(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] 
     return load(finished[-1]) if finished else None
 
 
+def latest_data(folder: Path) -> dict[str, Any] | None:
+    """The data alone of the newest checkpoint, or None where there is none. Raises DataError when unreadable."""
+    finished = _finished(folder)
+    return _content(finished[-1])["data"] if finished else None
+
+
 def load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Tensors (on the CPU) and data of one checkpoint folder."""
+    """Tensors (on the CPU) and data of one checkpoint folder. Raises DataError when unreadable or newer."""
+    from safetensors import SafetensorError
     from safetensors.torch import load as deserialise
 
+    content = _content(path)
     try:
-        content = json.loads((path / "data.json").read_text())
-        tensors = deserialise((path / "tensors.safetensors").read_bytes())
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"{path}: this checkpoint cannot be read ({error}); remove the folder to use the one before it"
-        ) from error
-    if content["format"] > FORMAT:
-        raise DataError(f"{path}: checkpoint format {content['format']} is newer than this hypermol reads")
+        read = deserialise((path / "tensors.safetensors").read_bytes())
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _unreadable(path, error) from error
+    # cloned into torch's own memory, which is aligned: matrix products may round differently on memory that is not
+    tensors = {name: tensor.clone() for name, tensor in read.items()}
     for name in content["complex"]:
         tensors[name] = torch.view_as_complex(tensors[name])
     return tensors, content["data"]
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((path / "data.json").read_text())
+        newer = content["format"] > FORMAT
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(path, error) from error
+    if newer:
+        raise DataError(f"{path}: checkpoint format {content['format']} is newer than this hypermol (format {FORMAT})")
+    return content
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: this checkpoint cannot be read ({error}); remove the folder to use the one before it")
 
 
 def _finished(folder: Path) -> list[Path]:
@@ -84,8 +108,15 @@ def _remove_unfinished(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def _remove(checkpoint: Path) -> None:
+    """Hidden first, so that a kill half-way leaves no half folder with a plain name."""
+    hidden = checkpoint.with_name(f".{checkpoint.name}.part")
+    os.replace(checkpoint, hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
 def _as_real(tensor: torch.Tensor) -> torch.Tensor:
     tensor = tensor.detach()
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor)
-    return tensor.to("cpu").contiguous().clone()
+    return tensor.to("cpu", copy=True).contiguous()

@@ -119,6 +119,19 @@ class Run:
         with np.load(path, allow_pickle=False) as data:
             return {name: data[name] for name in data.files}
 
+    def save_curves(self, curves: Mapping[str, np.ndarray]) -> None:
+        """Write volumes/curves.npz: FSC per shell by name."""
+        arrays: dict[str, Any] = dict(curves)
+        write_with(self.volumes / "curves.npz", lambda stream: np.savez(stream, **arrays))
+
+    def curves(self) -> dict[str, np.ndarray]:
+        """FSC per shell by name (empty where none were computed)."""
+        path = self.volumes / "curves.npz"
+        if not path.exists():
+            return {}
+        with np.load(path, allow_pickle=False) as data:
+            return {name: data[name] for name in data.files}
+
     def save_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Add figures to metrics.json: name → {"value", "unit", "how"}."""
         write_text(self.path / "metrics.json", json.dumps(_jsonable({**self.metrics(), **metrics}), indent=1))
