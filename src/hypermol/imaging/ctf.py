@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,7 +59,7 @@ class CTF:
             defocus_u, defocus_u if defocus_v is None else defocus_v, astigmatism_angle, voltage_kv, cs_mm,
             amplitude_contrast, phase_shift, b_factor, scale,
         )  # fmt: skip
-        tensors = torch.broadcast_tensors(*(torch.as_tensor(v, dtype=torch.float64) for v in values))
+        tensors = torch.broadcast_tensors(*(_double(value) for value in values))
         return CTF(*(tensor.contiguous() for tensor in tensors))
 
     @property
@@ -102,3 +103,9 @@ class CTF:
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "CTF":
         return CTF(*(change(getattr(self, field.name)) for field in fields(self)))
+
+
+def _double(value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.double()
+    return torch.from_numpy(np.array(value, dtype=np.float64))  # a copy: tables hand out read-only arrays

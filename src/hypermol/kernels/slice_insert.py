@@ -2,7 +2,7 @@
 
 ``slice_grid`` reads V at arbitrary points by trilinear interpolation, V(-k) = V(k)*. ``insert_grid`` is its
 exact adjoint: ⟨slice(g), v⟩ = ⟨g, insert(v)⟩ for the real inner product Re Σ a* b. Samples beyond the grid
-read 0 and insert nothing.
+read 0 and insert nothing; points that are not finite read NaN and leave NaN in the grid, so that they show.
 """
 
 from collections.abc import Iterator
