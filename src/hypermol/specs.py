@@ -15,6 +15,29 @@ from typing import Any, TypeVar
 from hypermol.errors import ConfigError
 
 T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildContext:
+    """What a part may know of the data when it is built.
+
+    box: pixels; pixel_size: Å; count: particles; points: P, packed pixels of an image; signal: tensor [S], root mean
+    square of the molecule's transform per shell (estimated); noise: tensor [G, S], σ² per optics group and shell;
+    seed: of the run; autocast: whether network layers may run in bfloat16; consensus: a call that gives the back
+    projection of all images [D, D, D] (given poses), for parts that start from it.
+    """
+
+    box: int
+    pixel_size: float
+    count: int
+    points: int
+    signal: Any
+    noise: Any
+    seed: int
+    autocast: bool = False
+    consensus: Callable[[], Any] | None = None
+
+
 _REGISTRY: dict[str, dict[str, type]] = {}
 
 
@@ -59,7 +82,7 @@ def from_dict(room: str, data: Mapping[str, Any]) -> Any:
     """Rebuild a spec from ``to_dict`` data. Extra keys and wrong types raise ConfigError."""
     values = dict(data)
     spec = lookup(room, str(values.pop("kind", "")))
-    return _validated(spec, {name: _revive(value) for name, value in values.items()})
+    return validated(spec, {name: _revive(value) for name, value in values.items()})
 
 
 def updated(spec: T, path: str, value: Any) -> T:
@@ -75,10 +98,11 @@ def updated(spec: T, path: str, value: Any) -> T:
             raise ConfigError(f"{kind}.{name} is a plain value; {path!r} goes one level too deep")
         value = updated(current, rest, value)
     values = {n: getattr(spec, n) for n in names}
-    return _validated(type(spec), {**values, name: value})
+    return validated(type(spec), {**values, name: value})
 
 
-def _validated(spec: type[T], values: dict[str, Any]) -> T:
+def validated(spec: type[T], values: Mapping[str, Any]) -> T:
+    """A dataclass from values, each checked against its annotation. Extra keys and wrong types raise ConfigError."""
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     names = {field.name for field in dataclasses.fields(spec)}  # type: ignore[arg-type]

@@ -1,1 +1,6 @@
+"""Layers shared by encoders, decoders and critics."""
 
+from hypermol.networks.encodings import GaussianEncoding, GeometricEncoding
+from hypermol.networks.mlp import Linear, ResidualMLP
+
+__all__ = ["GaussianEncoding", "GeometricEncoding", "Linear", "ResidualMLP"]

@@ -1,0 +1,65 @@
+"""hypermol demo"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hypermol.cli.options import Device
+
+SETTINGS = {
+    "epochs": 20,
+    "batch_size": 32,
+    "learning_rate": 1e-3,
+    "z_dim": 4,
+    "volume.base": "consensus",
+    "volume.hidden": 128,
+    "conformation.hidden": 128,
+}
+
+
+def demo(
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="The folder to make.")] = Path("demo"),
+    seed: Annotated[int, Parameter(help="Seed of the molecule's images and of the training.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """The whole story in minutes, no input needed: simulate a hinge, reconstruct it, evaluate, report.
+
+    Run again, it goes on where it was stopped.
+
+    Example: `hypermol demo -o demo`
+    """
+    from hypermol.cli.analyze import analyze
+    from hypermol.cli.evaluate import evaluate
+    from hypermol.cli.report import report
+    from hypermol.cli.simulate import simulate
+    from hypermol.cli.train import train
+
+    began = time.monotonic()
+    data, run = out / "data", out / "run"
+    if not (data / "simulation.toml").exists():
+        _say("1/5 a molecule with a hinge: 5,000 images of 32 px at SNR 0.5, each with its own angle")
+        simulate("hinge", out=data, n=5000, box=32, snr=0.5, seed=seed, settings=("shift_px=2.0",))
+    settings = tuple(f"{key}={value}" for key, value in {**SETTINGS, "seed": seed}.items())
+    if (run / "config.toml").exists():
+        _say(f"2/5 going on with {run}")
+        train(resume=run, device=device)
+    else:
+        command = f"hypermol train {data / 'particles.star'} -m cryodrgn -o {run} --set " + " --set ".join(settings)
+        _say(f"2/5 learning the motion: {command}")
+        train(data / "particles.star", method="cryodrgn", out=run, settings=settings, device=device)
+    _say("3/5 the landscape of conformations")
+    analyze(run, clusters=6, points=12, device=device)
+    _say("4/5 how close it is to the truth (the images' own limit beside it)")
+    evaluate(run, truth=data, device=device)
+    _say("5/5 the report")
+    report(run)
+    print(f"\nthe whole demo took {(time.monotonic() - began) / 60:.1f} minutes; open the report in a browser")
+
+
+def _say(text: str) -> None:
+    print(f"\n== {text}", flush=True)

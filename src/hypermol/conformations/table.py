@@ -1,0 +1,33 @@
+"""Autodecoder: one z per particle, itself a parameter."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from torch import Tensor, nn
+
+from hypermol.posteriors import Hypotheses
+from hypermol.specs import BuildContext, register
+
+
+@register("conformation", "table")
+@dataclasses.dataclass(frozen=True)
+class LatentTable:
+    """A row of z for each particle, moved by gradient; prior N(0, 1) (maximum a posteriori)."""
+
+    z_dim: int = 8
+    spread: float = 0.1  # standard deviation of the random start
+
+    def build(self, context: BuildContext) -> nn.Module:
+        """The estimator; its rows live in the particle table under "z"."""
+        return LatentTableEstimator()
+
+
+class LatentTableEstimator(nn.Module):
+    """Reads z from the batch's rows of the particle table."""
+
+    def forward(self, batch: Any, pose: Hypotheses, draws: Any, rows: dict[str, Tensor]) -> Hypotheses:
+        """z [B, 1, d]; divergence ½|z|² [B], minus the log of the prior up to a constant."""
+        z = rows["z"]
+        return Hypotheses(z=z[:, None], divergence=0.5 * z.square().sum(-1), differentiable=True)

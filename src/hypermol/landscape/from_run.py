@@ -1,0 +1,33 @@
+"""The landscape of a finished run: its z, and what z should not know, read from the run and its particles."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hypermol.errors import ConfigError
+from hypermol.landscape.analysis import Landscape, LandscapeSettings, analyze
+from hypermol.particles import Particles
+from hypermol.runs import Run
+
+
+def landscape_of(run: Run, settings: LandscapeSettings | None = None) -> Landscape:
+    """Analyse a run's z. Raises ConfigError where the method infers no z."""
+    # not above: the functions on arrays need no method, engine or volume
+    from hypermol.methods import run_particles
+
+    estimates = run.estimates()
+    if "z" not in estimates:
+        raise ConfigError(f"{run.path}: this method has no latent z (one map for all), so there is no landscape")
+    particles = run_particles(run)
+    first = first_image(particles)
+    defocus = None
+    if particles.ctf is not None:
+        defocus = ((particles.ctf.defocus_u + particles.ctf.defocus_v) / 2).numpy()[first]
+    micrograph = None if particles.micrograph is None else np.array(particles.micrograph, dtype=str)[first]
+    rotation = estimates.get("rotation")
+    return analyze(estimates["z"], rotation=rotation, defocus=defocus, micrograph=micrograph, settings=settings)
+
+
+def first_image(particles: Particles) -> np.ndarray:
+    """Index of the first image of each particle, [N]."""
+    return np.unique(particles.image_particle, return_index=True)[1]

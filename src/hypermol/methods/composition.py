@@ -1,0 +1,189 @@
+"""Volume × pose × conformation × objective as one differentiable model, trained by gradient."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hypermol.engine import Clock, Contribution, Draws, Phase, Program, State, Step, generator
+from hypermol.engine.gradient import PREFIX, Adam, GradientStep, Outcome, initial_tensors, install
+from hypermol.methods.method import Results
+from hypermol.objectives import negative_log_likelihood
+from hypermol.posteriors import Hypotheses
+from hypermol.specs import BuildContext, register
+from hypermol.volumes import Volume
+
+
+@register("phase", "training")
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Passes over the particles by gradient.
+
+    Band-limit marching: images are used up to a shell that grows linearly from ``march_start`` (a share of Nyquist) to
+    Nyquist at the share ``march_end`` of the passes; march_start = 1 turns it off.
+    """
+
+    name: str = "train"
+    passes: int = 20
+    batch_size: int = 16
+    march_start: float = 1.0
+    march_end: float = 0.7
+
+    def band_limit(self, progress: float, largest: int) -> int:
+        """The largest shell used when ``progress`` (0 to 1) of the passes is over."""
+        share = self.march_start + (1 - self.march_start) * min(1.0, progress / max(self.march_end, 1e-9))
+        return max(2, min(largest, round(share * largest)))
+
+
+class Model(nn.Module):
+    """The parts, called in turn: pose, conformation, volume, objective."""
+
+    def __init__(self, volume: Volume, pose: nn.Module, conformation: nn.Module, objective: Any) -> None:
+        super().__init__()
+        self.volume: Volume = volume
+        self.pose, self.conformation, self.objective = pose, conformation, objective
+
+    def forward(self, batch: Any, draws: Draws, rows: dict[str, Tensor]) -> Outcome:
+        """Loss summed over the batch's particles; info: negative log likelihood and divergence, summed."""
+        pose = self.pose(batch, draws, rows)
+        hypotheses = pose.combined(self.conformation(batch, pose, draws, rows))
+        nll = negative_log_likelihood(self.volume, hypotheses, batch)
+        loss = self.objective.loss(nll, hypotheses)
+        info: dict[str, Any] = {"nll": nll.mean(1).detach().sum()}
+        if hypotheses.divergence is not None:
+            info["divergence"] = hypotheses.divergence.detach().sum()
+        return Outcome(loss.sum(), {} if self.training else _estimates(nll, hypotheses), info)
+
+
+def _estimates(nll: Tensor, hypotheses: Hypotheses) -> dict[str, Tensor]:
+    found = {"log_likelihood": -nll.mean(1)}
+    if hypotheses.z is not None:
+        found["z"] = hypotheses.z[:, 0]
+    if hypotheses.z_covariance is not None:
+        found["z_covariance"] = hypotheses.z_covariance[:, 0]
+    return found
+
+
+@register("method", "composition")
+@dataclasses.dataclass(frozen=True)
+class Composition:
+    """A method made of parts and trained by gradient; the defaults are those of the named method."""
+
+    name: str
+    source: str
+    volume: Any
+    pose: Any
+    conformation: Any
+    objective: Any
+    update: Any = Adam()  # noqa: RUF009 (frozen)
+    phases: tuple[Any, ...] = (Training(),)
+    microbatch: int = 256
+
+    @property
+    def represents(self) -> str:
+        """In words, for the table of methods."""
+        return str(self.volume.kind)
+
+    @property
+    def infers(self) -> str:
+        """In words, for the table of methods."""
+        return f"z ({self.conformation.kind})" if self.conformation.z_dim else "nothing per particle"
+
+    @property
+    def optimises(self) -> str:
+        """In words, for the table of methods."""
+        return f"{self.objective.kind} by {self.update.kind}"
+
+    @property
+    def needs_poses(self) -> bool:
+        """Whether the particles must come with poses."""
+        return bool(getattr(self.pose, "needs_poses", False))
+
+    def model(self, context: BuildContext) -> Model:
+        """The parts built; initial values are a function of the seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(context.seed)
+            volume, pose = self.volume.build(context), self.pose.build(context)
+            return Model(volume, pose, self.conformation.build(context), self.objective)
+
+    def program(self, context: BuildContext) -> Program:
+        """The training phases, then one pass that reads off what was inferred."""
+        model = self.model(context)
+        table = getattr(self.conformation, "spread", None)
+        moving_rows = () if table is None else ("z",)
+        step = GradientStep(model, self.update, row_parameters=moving_rows).step()
+        largest = context.box // 2 - 1
+        phases = tuple(
+            Phase(
+                phase.name,
+                (step,),
+                phase.passes,
+                phase.batch_size,
+                enter=_training(model, True),
+                band_limit=None if phase.march_start >= 1 else _Band(phase, largest),
+            )
+            for phase in self.phases
+        )
+        reading = Step(_reader(model, moving_rows))
+        estimate = Phase("estimate", (reading,), 1, 256, apply_every=None, enter=_training(model, False), shuffle=False)
+        return Program(lambda: self._initial(model, context), (*phases, estimate))
+
+    def _initial(self, model: Model, context: BuildContext) -> State:
+        data = {"box": context.box, "pixel_size": context.pixel_size, "points": context.points}
+        state = State(tensors=initial_tensors(model), data=data, clock=Clock())
+        if (spread := getattr(self.conformation, "spread", None)) is not None:
+            shape = (context.count, self.conformation.z_dim)
+            state.table["z"] = spread * torch.randn(shape, generator=generator(context.seed, "z table"))
+        return state
+
+    def results(self, state: State, context: BuildContext) -> Results:
+        """Estimates from the particle table; the map of a homogeneous volume, or at the median z."""
+        names: tuple[str, ...] = ("z", "z_covariance", "log_likelihood")
+        estimates = {name: state.table[name].cpu().numpy() for name in names if name in state.table}
+        z = None if "z" not in estimates else state.table["z"].median(0).values[None]
+        name = "map" if z is None else "map-at-median-z"
+        return Results(estimates, {name: self.decoder(state, context)(z)[0].cpu()})
+
+    def decoder(self, state: State, context: BuildContext) -> Any:
+        """z [n, d] → maps [n, D, D, D]; None for a homogeneous volume."""
+        model = self.model(context)
+        install(model, state).eval()
+        return model.volume.to(next(iter(state.tensors.values())).device).maps
+
+
+@dataclasses.dataclass(frozen=True)
+class _Band:
+    phase: Training
+    largest: int
+
+    def __call__(self, progress: float) -> int:
+        return self.phase.band_limit(progress, self.largest)
+
+
+def model_tensors(state: State) -> dict[str, Tensor]:
+    """The model's parameters and buffers, by their names in the module."""
+    return {n.removeprefix(PREFIX): t for n, t in state.tensors.items() if n.startswith(PREFIX)}
+
+
+def _training(model: Model, on: bool) -> Any:
+    def enter(state: State) -> State:
+        model.train(on)
+        return state
+
+    return enter
+
+
+def _reader(model: Model, moving_rows: tuple[str, ...]) -> Any:
+    """Contributes what the model infers: posterior mean and covariance of z, and the likelihood there."""
+
+    def contribute(state: State, batch: Any, draws: Draws) -> Contribution:
+        model.train(False)
+        rows = {name: state.table[name][batch.particle.to(state.table[name].device)] for name in moving_rows}
+        with torch.no_grad():
+            outcome = torch.func.functional_call(model, model_tensors(state), (batch, draws, rows))
+        return Contribution(rows={k: v for k, v in outcome.rows.items() if k not in moving_rows}, info=outcome.info)
+
+    return contribute

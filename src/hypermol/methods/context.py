@@ -1,0 +1,52 @@
+"""What a method needs to know of the data before it is built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hypermol.imaging import radial_mean
+from hypermol.reconstruction.consensus import consensus
+from hypermol.specs import BuildContext
+
+LOOKED_AT = 1000  # particles from which the signal's amplitude is estimated
+
+
+def build_context(source: Any, seed: int, autocast: bool = False) -> BuildContext:
+    """Box, counts, noise and signal amplitude of a source of batches."""
+    lattice = source.lattice
+    return BuildContext(
+        box=lattice.box,
+        pixel_size=source.pixel_size,
+        count=source.count,
+        points=lattice.size,
+        signal=signal_amplitude(source, seed),
+        noise=source.noise,
+        seed=seed,
+        autocast=autocast,
+        consensus=(lambda: consensus(source).map) if source.particles.has_poses else None,
+    )
+
+
+def signal_amplitude(source: Any, seed: int) -> Tensor:
+    """Root mean square of the molecule's transform per shell, [S], from the power of at most 1,000 particles.
+
+    E|X|² = C² |V|² + σ², so |V|² is estimated as (mean |X|² - σ²) / mean C² per shell; it is never taken below a
+    hundredth of σ² / mean C², which is what so many images can tell.
+    """
+    lattice = source.lattice
+    step = max(1, source.count // LOOKED_AT)
+    chosen = torch.arange(0, source.count, step)[:LOOKED_AT]
+    sums = torch.zeros(3, lattice.band_limit + 1, dtype=torch.float64)
+    for part in chosen.split(200):
+        batch = source.load(part)
+        valid = batch.valid[..., None].double()
+        for row, values in enumerate((batch.images.abs().square(), batch.ctf.square(), batch.variance)):
+            per_pixel = (values * valid).sum((0, 1)) / valid.sum().clamp(min=1)
+            sums[row] += radial_mean(per_pixel.cpu(), lattice.to("cpu")) * (len(part) / len(chosen))
+    power, transfer, noise = sums
+    transfer = transfer.clamp(min=1e-3)
+    floor = torch.full_like(power, 1e-2) * noise
+    return ((power - noise).clamp(min=floor) / transfer).sqrt().float()

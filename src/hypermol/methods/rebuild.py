@@ -1,0 +1,70 @@
+"""A method rebuilt from its run: z → maps."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hypermol.engine import RunStore, choose_device
+from hypermol.errors import ConfigError
+from hypermol.maps import write_map
+from hypermol.methods.train import run_method
+from hypermol.runs import Run
+from hypermol.specs import BuildContext
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A finished method: ``decode(z [n, d] or None)`` gives maps [n, D, D, D] at ``pixel_size`` Å."""
+
+    run: Run
+    method: Any
+    decode: Callable[[Tensor | None], Tensor]
+    pixel_size: float
+    box: int
+
+    def latent(self) -> np.ndarray:
+        """z of each particle, [N, d]. Raises ConfigError for a method without z."""
+        estimates = self.run.estimates()
+        if "z" not in estimates:
+            raise ConfigError(f"{self.run.path}: {self.method.name} has one map and no z per particle")
+        return estimates["z"]
+
+    def decode_array(self, z: np.ndarray) -> np.ndarray:
+        """``decode`` for numpy: [n, d] → [n, D, D, D] float32."""
+        return self.decode(torch.as_tensor(z, dtype=torch.float32)).cpu().numpy()
+
+    def write_maps(self, folder: Path, names: Sequence[str], z: np.ndarray) -> None:
+        """One .mrc per name at the rows of ``z``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, row in zip(names, z, strict=True):
+            volume = self.decode(torch.as_tensor(row[None], dtype=torch.float32))[0]
+            write_map(folder / f"{name}.mrc", volume.cpu(), self.pixel_size)
+
+
+def rebuild(run: Run, device: str = "auto") -> Trained:
+    """The decoder of a run, from its newest checkpoint. Raises ConfigError where there is none yet."""
+    state = RunStore(run).latest()
+    if state is None:
+        raise ConfigError(f"{run.path} has no checkpoint yet; finish it with `hypermol train --resume {run.path}`")
+    where, _ = choose_device(device)
+    method = run_method(run)
+    box, pixel_size = int(state.data["box"]), float(state.data["pixel_size"])
+    blank = torch.ones(box // 2)
+    context = BuildContext(
+        box=box,
+        pixel_size=pixel_size,
+        count=int(run.config["input"]["count"]),
+        points=int(state.data["points"]),
+        signal=blank,
+        noise=blank,
+        seed=run.config["seed"],
+        consensus=lambda: torch.zeros(box, box, box),
+    )
+    return Trained(run, method, method.decoder(state.to(where), context), pixel_size, box)

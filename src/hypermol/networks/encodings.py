@@ -1,0 +1,54 @@
+"""Positional encodings of a spatial frequency k (cycles/pixel) for coordinate networks."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from hypermol.shapes import Float
+
+
+class GeometricEncoding(nn.Module):
+    """Sines and cosines of each component of k, wavelengths in a geometric series (Zhong et al. 2020, eq. 7-8).
+
+    D/2 frequencies from D·π·(2/D)^(2/D) down to 2π, where D is the box size: the support runs from the whole box
+    to Nyquist. ``highest``: the share of the series that is kept from its low end (0.9 for noisy data).
+    """
+
+    frequency: Tensor
+
+    def __init__(self, box: int, highest: float = 1.0) -> None:
+        super().__init__()
+        index = torch.arange(1, box // 2 + 1, dtype=torch.float64)
+        series = box * math.pi * (2.0 / box) ** (2 * index / box)
+        kept = series[len(series) - round(highest * len(series)) :]
+        self.register_buffer("frequency", kept.to(torch.float32), persistent=False)
+        self.size = 6 * len(kept)
+
+    def forward(self, k: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b f"]:
+        phase = (k.unsqueeze(-1) * self.frequency.to(k.dtype)).flatten(-2)
+        return torch.cat([phase.sin(), phase.cos()], -1)
+
+
+class GaussianEncoding(nn.Module):
+    """Random Fourier features: sines and cosines of 2π k·r, r drawn once from N(0, (width·D)²) pixels per axis.
+
+    Tancik et al. 2020. Each feature is the transform of a point at r, so ``width`` should match the molecule's extent:
+    cryoDRGN's default (feature sigma 0.5) is width 0.04, a fortieth of the box, and learns detail slowly.
+    ``features``: number of points, by default 3 D/2, as many as the geometric series has. Drawn from ``seed``.
+    """
+
+    frequency: Tensor
+
+    def __init__(self, box: int, features: int | None = None, width: float = 0.15, seed: int = 0) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        points = width * box * torch.randn(3, features or 3 * (box // 2), generator=generator)
+        self.register_buffer("frequency", 2 * math.pi * points)
+        self.size = 2 * points.shape[1]
+
+    def forward(self, k: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b f"]:
+        phase = k @ self.frequency.to(k.dtype)
+        return torch.cat([phase.sin(), phase.cos()], -1)

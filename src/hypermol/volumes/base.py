@@ -1,0 +1,62 @@
+"""What a family of shapes V(k, z) must offer to be projected."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from hypermol.imaging import ifft3
+from hypermol.shapes import Complex, Float
+
+
+class Volume(nn.Module, ABC):
+    """A family of volumes in Fourier space. ``z_dim`` 0 means one volume (homogeneous)."""
+
+    box: int
+    z_dim: int
+    differentiable: bool = True
+
+    @abstractmethod
+    def values(self, k: Float[Tensor, "n p 3"], z: Float[Tensor, "n d"] | None) -> Complex[Tensor, "n p"]:
+        """V(k, z) at k (cycles/pixel, inside the circle of the lattice), with V(-k, z) = V(k, z)*."""
+
+    def slices(self, k: Float[Tensor, "*b p 3"], z: Float[Tensor, "*b d"] | None) -> Complex[Tensor, "*b p"]:
+        """The same with any leading axes."""
+        lead, points = k.shape[:-2], k.shape[-2]
+        flat_z = None if z is None else z.reshape(-1, z.shape[-1])
+        return self.values(k.reshape(-1, points, 3), flat_z).reshape(*lead, points)
+
+    @torch.no_grad()
+    def maps(self, z: Float[Tensor, "n d"] | None, chunk: int = 32768) -> Float[Tensor, "m box box box"]:
+        """Real-space maps at each z ([1, D, D, D] of a homogeneous family), from every k in the lattice's ball."""
+        device = next(self.parameters()).device
+        k, index = half_ball(self.box, device)
+        rows = [None] if z is None else list(z.to(device)[:, None])
+        return torch.stack([self._map(k, index, row, chunk) for row in rows])
+
+    def _map(self, k: Tensor, index: Tensor, z: Tensor | None, chunk: int) -> Tensor:
+        size = self.box
+        flat = torch.zeros(size**3, dtype=torch.complex64, device=k.device)
+        for start in range(0, len(k), chunk):
+            flat[index[start : start + chunk]] = self.values(k[None, start : start + chunk], z)[0].to(flat.dtype)
+        whole = flat.reshape(size, size, size)
+        mirrored = whole.flip(0, 1, 2).roll((1, 1, 1), (0, 1, 2)).conj()
+        centre = size // 2
+        own = whole[centre, centre, centre].real.clone()
+        whole = whole + mirrored
+        whole[centre, centre, centre] = own.to(whole.dtype)
+        return ifft3(whole).real
+
+
+def half_ball(box: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """One of each ±k pair inside the ball round(|k| D) ≤ D/2 - 1: k [M, 3] (x, y, z; cycles/pixel) and its
+    index [M] in the flattened centred transform [z, y, x]."""
+    axis = torch.arange(box, device=device) - box // 2
+    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
+    radius = (x * x + y * y + z * z).double().sqrt().round()
+    half = (x > 0) | ((x == 0) & (y > 0)) | ((x == 0) & (y == 0) & (z >= 0))
+    index = torch.nonzero((half & (radius <= box // 2 - 1)).flatten())[:, 0]
+    k = torch.stack([x.flatten()[index], y.flatten()[index], z.flatten()[index]], -1).float() / box
+    return k, index
