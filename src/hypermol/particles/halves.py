@@ -22,12 +22,11 @@ def hashed_halves(keys: Sequence[str], seed: int = 0) -> NDArray[np.int8]:
     return np.array([digests[key] & 1 for key in keys], dtype=np.int8)
 
 
-def halves_of_column(values: NDArray, first: int) -> NDArray[np.int8] | None:
-    """Half-sets of a column that numbers them ``first`` and ``first + 1``; None unless both occur and nothing else."""
-    found = np.unique(values)
-    if found.tolist() != [first, first + 1]:
+def stated_halves(values: NDArray | None) -> NDArray[np.int8] | None:
+    """The half-sets a file states, 0 or 1; None unless both occur and nothing else."""
+    if values is None or np.unique(values).tolist() != [0, 1]:
         return None
-    return (np.asarray(values) - first).astype(np.int8)
+    return np.asarray(values).astype(np.int8)
 
 
 def _digest(key: str, seed: int) -> int:

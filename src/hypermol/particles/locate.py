@@ -17,14 +17,31 @@ from hypermol.particles.stack import StackReader
 
 @dataclass(frozen=True)
 class Stacks:
-    """The stacks of a data set. ``box`` and ``pixel_size`` (Å) are from the headers, None where these are silent
-    or absent; ``sections`` int64 per stack, -1 where the file is absent."""
+    """The stacks of a data set. ``box`` and ``pixel_sizes`` (Å) are from the headers, None and empty where these
+    are silent or absent; ``sections`` int64 per stack, -1 where the file is absent."""
 
     paths: tuple[Path, ...]
     sections: NDArray[np.int64]
     box: int | None
-    pixel_size: float | None
+    pixel_sizes: tuple[float, ...]
     notes: tuple[str, ...]
+
+    @property
+    def pixel_size(self) -> float | None:
+        """The pixel size on which the headers agree, Å."""
+        return self.pixel_sizes[0] if len(self.pixel_sizes) == 1 else None
+
+    def header_notes(self, stated: float) -> list[str]:
+        """In words, where the headers say another pixel size than the metadata, whose size is used."""
+        if not (self.sections >= 0).any():
+            return []
+        if not self.pixel_sizes:
+            return [f"the stack's header states no pixel size; the metadata say {stated:.4g} Å"]
+        other = [size for size in self.pixel_sizes if abs(size - stated) > 0.01 * stated]
+        if not other:
+            return []
+        found = some((f"{size:.4g}" for size in other), 3)
+        return [f"the stack's header says {found} Å per pixel, the metadata {stated:.4g} Å (used)"]
 
 
 def candidates(name: str, metadata: Path, datadir: Path | None) -> list[Path]:
@@ -47,7 +64,7 @@ def find_stacks(
     notes: list[str] = []
     sections = np.full(len(names), -1, dtype=np.int64)
     boxes: dict[tuple[int, int], str] = {}
-    sizes: dict[float, str] = {}
+    sizes: dict[float, float] = {}
     for i, name in enumerate(names):
         path = next((c for c in candidates(name, metadata, datadir) if c.is_file()), None)
         paths.append(path or candidates(name, metadata, datadir)[0])
@@ -60,11 +77,10 @@ def find_stacks(
         sections[i] = header.sections
         boxes.setdefault((header.rows, header.columns), name)
         if header.pixel_size is not None:
-            sizes.setdefault(round(header.pixel_size, 4), name)
+            sizes.setdefault(float(f"{header.pixel_size:.4g}"), header.pixel_size)
     _missing(missing, datadir, problems, notes, required)
     box = _one_box(boxes, problems)
-    pixel_size = next(iter(sizes)) if len(sizes) == 1 else None
-    return Stacks(tuple(paths), sections, box, pixel_size, tuple(dict.fromkeys(notes)))
+    return Stacks(tuple(paths), sections, box, tuple(sizes.values()), tuple(dict.fromkeys(notes)))
 
 
 def check_sections(

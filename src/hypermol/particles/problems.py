@@ -37,7 +37,7 @@ class Problems:
             raise (ConventionError if self.convention else DataError)(listing(self.path, self.found))
 
 
-def listing(path: Path, found: list[str]) -> str:
+def listing(path: Path | str, found: list[str]) -> str:
     """One message of several lines for the problems of one file."""
     if len(found) == 1:
         return f"{path}: {found[0]}"

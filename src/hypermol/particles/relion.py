@@ -1,4 +1,4 @@
-"""RELION star files (3.0, 3.1+, 5) and Warp/M tilt stars as Particles.
+"""RELION star files (3.0, 3.1+, 5) and Warp/M tilt stars.
 
 Conventions (DESIGN §2): R of (rot, tilt, psi) is ``imaging.euler_to_matrix``; shift = -origin, in Å; angles of
 the CTF are degrees in the file and radians here.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from hypermol.imaging.ctf import CTF
 from hypermol.imaging.rotations import euler_to_matrix
 from hypermol.particles.problems import Problems, some
-from hypermol.particles.star import StarTable
+from hypermol.particles.rows import Rows, check_optics
+from hypermol.particles.star import StarDocument, StarTable, read_star
 
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
@@ -40,17 +42,47 @@ NUMBERS = (
 )  # fmt: skip
 
 
+def read_relion(path: Path, problems: Problems) -> Rows | None:
+    """The rows of a star file, or None where nothing could be made of it (``problems`` says why)."""
+    tables = read_star(path)
+    place = particle_table(tables, problems)
+    sheet = None if place is None else _sheet(tables, place, problems)
+    if sheet is None or place is None:
+        return None
+    numbers = sheet.numbers
+    notes: list[str] = []
+    _refuse_unreadable(sheet, problems)
+    stack_names, stack, index = _image_names(tables[place], sheet.words["rlnImageName"], problems)
+    ctf = _ctf(numbers, sheet.rows, problems, notes)
+    rotation = _rotation(numbers, sheet.rows, problems, notes)
+    shift_angst, shift_px = (None, None) if rotation is None else _shift(numbers, sheet.rows, notes)
+    notes += _ignored(numbers)
+    subset = numbers.get("rlnRandomSubset")
+    return Rows(
+        path=path,
+        document=StarDocument(path, place, sheet.rows),
+        stack_names=stack_names,
+        stack=stack,
+        index=index,
+        optics_group=sheet.optics_group,
+        optics_names=sheet.optics_names,
+        pixel_sizes=_pixel_sizes(numbers),
+        boxes=numbers.get("rlnImageSize"),
+        ctf=ctf,
+        rotation=rotation,
+        shift_angst=shift_angst,
+        shift_px=shift_px,
+        halves=None if subset is None else subset - 1,
+        halves_from="rlnRandomSubset",
+        words=_names(sheet),
+        notes=tuple(notes),
+    )
+
+
 @dataclass(frozen=True)
-class StarImages:
-    """What the rows of a star file say, one entry per image, before images are joined to particles.
+class _Sheet:
+    """The particle table: words and numbers by column, those of the optics table spread over the rows."""
 
-    ``stack`` indexes ``stack_names``; ``index`` is 0-based (-1 for the image number 0); ``numbers`` holds the
-    columns of ``NUMBERS`` that are present, those of the optics table spread over the rows.
-    """
-
-    stack_names: tuple[str, ...]
-    stack: NDArray[np.int64]
-    index: NDArray[np.int64]
     words: dict[str, list[str]]
     numbers: dict[str, NDArray[np.float64]]
     optics_group: NDArray[np.int64]
@@ -71,7 +103,7 @@ def particle_table(tables: Sequence[StarTable], problems: Problems) -> int | Non
     return None
 
 
-def read_images(tables: Sequence[StarTable], place: int, problems: Problems) -> StarImages | None:
+def _sheet(tables: Sequence[StarTable], place: int, problems: Problems) -> _Sheet | None:
     """The particle table joined with its optics table. None where nothing could be made of it."""
     table = tables[place]
     if "rlnImageName" not in table:
@@ -88,9 +120,18 @@ def read_images(tables: Sequence[StarTable], place: int, problems: Problems) -> 
     group, names, shared = _optics(table, optics, words, problems)
     numbers = {n: table.numbers_of(n, words[n], problems) for n in NUMBERS if n in words}
     numbers = {**{n: v for n, v in shared.items() if n not in numbers}, **numbers}
-    stack_names, stack, index = _image_names(table, words["rlnImageName"], problems)
     kept = {n: words[n] for n in WORDS if n in words}
-    return StarImages(stack_names, stack, index, kept, numbers, group, names, len(table))
+    return _Sheet(kept, numbers, group, names, len(table))
+
+
+def _names(sheet: _Sheet) -> dict[str, list[str]]:
+    """Names per row under the words of ``Rows``."""
+    plain = {"micrograph": "rlnMicrographName", "group": "rlnGroupName", "particle": "rlnTomoParticleName"}
+    words = {ours: sheet.words[theirs] for ours, theirs in plain.items() if theirs in sheet.words}
+    tubes = sheet.numbers.get("rlnHelicalTubeID")
+    if tubes is not None and "micrograph" in words:
+        words["filament"] = [f"{m} {t:g}" for m, t in zip(words["micrograph"], tubes)]
+    return words
 
 
 def _optics(
@@ -171,55 +212,49 @@ def _is_nonzero_list(text: str) -> bool:
         return True
 
 
-def refuse_unreadable(images: StarImages, problems: Problems) -> None:
+def _refuse_unreadable(sheet: _Sheet, problems: Problems) -> None:
     """Data that would be misread: CTF-premultiplied images, 3-D subtomograms, stacks without image numbers."""
-    numbers = images.numbers
+    numbers = sheet.numbers
     if (numbers.get("rlnCtfDataAreCtfPremultiplied", np.zeros(1)) > 0).any():
         problems.add_convention(
             "rlnCtfDataAreCtfPremultiplied: the images are multiplied by their CTF, and would be corrected "
             "twice; extract them again without premultiplication"
         )
     volumes = (numbers.get("rlnImageDimensionality", np.full(1, 2)) == 3).any()
-    if volumes or "rlnCtfImage" in images.words:
+    if volumes or "rlnCtfImage" in sheet.words:
         problems.add_convention(
             f"{'rlnImageDimensionality' if volumes else 'rlnCtfImage'}: 3-D subtomograms were found; hypermol reads "
             "2-D images: export the tilt images of each particle with one row per image (Warp/M do)"
         )
-    elif "rlnTomoVisibleFrames" in images.words:
+    elif "rlnTomoVisibleFrames" in sheet.words:
         problems.add_convention(
             "rlnTomoVisibleFrames: each row names a whole stack of tilt images whose poses and CTF stand in "
             "other files; expand it to one row per tilt image (as Warp/M write it)"
         )
 
 
-def ctf_of(images: StarImages, problems: Problems, notes: list[str]) -> CTF | None:
+def _ctf(numbers: dict[str, NDArray[np.float64]], rows: int, problems: Problems, notes: list[str]) -> CTF | None:
     """The CTF of each image, or None where the file has none of its columns."""
-    numbers = images.numbers
-    if not any(name in numbers for name in (*DEFOCUS, "rlnVoltage", "rlnSphericalAberration")):
+    needed = (*DEFOCUS, "rlnVoltage", "rlnSphericalAberration")
+    if not any(name in numbers for name in needed):
         notes.append("no CTF columns: the images are taken to carry no CTF")
         return None
-    missing = [n for n in (*DEFOCUS, "rlnVoltage", "rlnSphericalAberration") if n not in numbers]
+    missing = [n for n in needed if n not in numbers]
     if missing:
-        problems.add(
-            f"columns for the CTF are missing: {some(missing)}; estimate the CTF, or join the file that has it"
-        )
+        problems.add(f"columns of the CTF are missing: {some(missing)}; estimate the CTF, or join the file that has it")
         return None
     if "rlnAmplitudeContrast" not in numbers:
         notes.append("rlnAmplitudeContrast is missing; 0.1 is assumed (RELION would take 0)")
-    voltage = numbers["rlnVoltage"]
-    if (voltage <= 0).any():
-        problems.add(f"rlnVoltage: expected kV above 0, found {some(np.unique(voltage[voltage <= 0]))}")
-    contrast = numbers.get("rlnAmplitudeContrast", np.full(images.rows, 0.1))
-    if ((contrast < -1) | (contrast > 1)).any():
-        problems.add(f"rlnAmplitudeContrast: expected -1 to 1, found {some(np.unique(contrast), 3)}")
+    zero = np.zeros(rows)
+    contrast = numbers.get("rlnAmplitudeContrast", zero + 0.1)
+    check_optics(numbers["rlnVoltage"], contrast, problems)
     if problems.found:
         return None
-    zero = np.zeros(images.rows)
     return CTF.create(
         defocus_u=numbers["rlnDefocusU"],
         defocus_v=numbers["rlnDefocusV"],
         astigmatism_angle=np.deg2rad(numbers["rlnDefocusAngle"]),
-        voltage_kv=voltage,
+        voltage_kv=numbers["rlnVoltage"],
         cs_mm=numbers["rlnSphericalAberration"],
         amplitude_contrast=contrast,
         phase_shift=np.deg2rad(numbers.get("rlnPhaseShift", zero)),
@@ -228,70 +263,53 @@ def ctf_of(images: StarImages, problems: Problems, notes: list[str]) -> CTF | No
     )
 
 
-def poses_of(
-    images: StarImages, pixel_size: float, problems: Problems, notes: list[str]
-) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
-    """Rotation [M, 3, 3] and shift [M, 2] (Å) of each image, or None where the file has no poses."""
-    numbers = images.numbers
+def _rotation(
+    numbers: dict[str, NDArray[np.float64]], rows: int, problems: Problems, notes: list[str]
+) -> NDArray[np.float64] | None:
+    """R of each image, [M, 3, 3], or None where the file has no poses."""
     present = [n for n in ANGLES if n in numbers]
     if "rlnAngleRot" not in present and "rlnAngleTilt" not in present:
         notes.append("no poses" + (" (only the in-plane angle rlnAnglePsi)" if present else ""))
-        return None, None
+        return None
     if len(present) < 3:
         missing = [n for n in ANGLES if n not in numbers]
-        problems.add(f"an angle is missing: expected {', '.join(ANGLES)}, found no {some(missing)}")
-        return None, None
+        problems.add(f"an angle is missing: expected {', '.join(ANGLES)}, found no {some(missing)}; correct the file")
+        return None
     angles = [torch.as_tensor(numbers[n]) for n in ANGLES]
-    rotation = euler_to_matrix(*angles).numpy()
-    if images.rows > 1 and all(bool((a == a[0]).all()) for a in angles):
+    if rows > 1 and all(bool((a == a[0]).all()) for a in angles):
         notes.append("all angles are the same: the file may come from before a refinement")
-    return rotation, _shift(images, pixel_size, notes)
+    return euler_to_matrix(*angles).numpy()
 
 
-def _shift(images: StarImages, pixel_size: float, notes: list[str]) -> NDArray[np.float64]:
-    numbers = images.numbers
-    shift = np.zeros((images.rows, 2))
+def _shift(
+    numbers: dict[str, NDArray[np.float64]], rows: int, notes: list[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Shifts stated in Å (3.1 and later) and in pixels (3.0), each [M, 2]."""
+    angst, px = np.zeros((rows, 2)), np.zeros((rows, 2))
     for axis, letter in enumerate("XY"):
         if f"rlnOrigin{letter}Angst" in numbers:
-            shift[:, axis] = -numbers[f"rlnOrigin{letter}Angst"]
+            angst[:, axis] = -numbers[f"rlnOrigin{letter}Angst"]
         elif f"rlnOrigin{letter}" in numbers:
-            shift[:, axis] = -numbers[f"rlnOrigin{letter}"] * pixel_size
+            px[:, axis] = -numbers[f"rlnOrigin{letter}"]
     if not any(f"rlnOriginX{unit}" in numbers for unit in ("", "Angst")):
         notes.append("angles without origins: shifts are taken as zero")
     if (numbers.get("rlnOriginZAngst", np.zeros(1)) != 0).any():
         notes.append("rlnOriginZAngst is ignored: it does not move a 2-D image")
-    return shift
+    return angst, px
 
 
-def pixel_size_of(images: StarImages, problems: Problems) -> float | None:
-    """Å per pixel as the file states it, or None. Mixed sizes and sizes ≤ 0 are problems (and give nan)."""
-    numbers = images.numbers
+def _pixel_sizes(numbers: dict[str, NDArray[np.float64]]) -> NDArray[np.float64] | None:
     if "rlnImagePixelSize" in numbers:
-        name, sizes = "rlnImagePixelSize", numbers["rlnImagePixelSize"]
-    elif "rlnDetectorPixelSize" in numbers and "rlnMagnification" in numbers:
-        name = "rlnDetectorPixelSize x 10000 / rlnMagnification"
+        return numbers["rlnImagePixelSize"]
+    if "rlnDetectorPixelSize" in numbers and "rlnMagnification" in numbers:
         with np.errstate(divide="ignore", invalid="ignore"):
-            sizes = numbers["rlnDetectorPixelSize"] * 1e4 / numbers["rlnMagnification"]
-    elif "rlnPixelSize" in numbers:
-        name, sizes = "rlnPixelSize", numbers["rlnPixelSize"]
-    else:
-        return None
-    if not (np.isfinite(sizes) & (sizes > 0)).all():
-        bad = np.unique(sizes[~(np.isfinite(sizes) & (sizes > 0))])
-        problems.add(f"pixel size ({name}): expected Å above 0, found {some(bad, 3)}; correct the file")
-        return float("nan")
-    if sizes.max() > sizes.min() * (1 + 1e-4):
-        problems.add(
-            f"pixel sizes differ ({name}): {some((f'{s:.5g}' for s in np.unique(sizes)), 6)} Å; use one of them, "
-            "or rescale all particles to one pixel size"
-        )
-        return float("nan")
-    return float(sizes[0])
+            return numbers["rlnDetectorPixelSize"] * 1e4 / numbers["rlnMagnification"]
+    return numbers.get("rlnPixelSize")
 
 
-def ignored(images: StarImages) -> list[str]:
+def _ignored(numbers: dict[str, NDArray[np.float64]]) -> list[str]:
     """In words, what the file states and hypermol does not use."""
-    numbers, notes = images.numbers, []
+    notes = []
     if any((numbers[n] != 0).any() for n in ABERRATIONS if n in numbers):
         notes.append("beam tilt and higher aberrations (rlnBeamTilt, rlnOddZernike, rlnEvenZernike) are ignored")
     identity = dict(zip(MAGNIFICATION, (1.0, 0.0, 0.0, 1.0)))

@@ -24,18 +24,21 @@ def number_groups(names: Sequence[str]) -> NDArray[np.int64]:
 
 def join_images(
     words: dict[str, list[str]],
-    subset: NDArray[np.float64] | None,
+    halves: NDArray[np.float64] | None,
     rotation: NDArray[np.float64] | None,
     count: int,
 ) -> tuple[NDArray[np.int64], str | None]:
-    """``image_particle`` int64 [M], and a sentence where several images were joined (None for single images)."""
+    """``image_particle`` int64 [M], and a sentence where several images were joined (None for single images).
+
+    ``words`` holds the names "particle", "group" and "micrograph" of each image as far as the file has them.
+    """
     single = np.arange(count, dtype=np.int64)
-    for column in ("rlnTomoParticleName", "rlnGroupName"):
-        if column not in words:
+    for word, column in (("particle", "rlnTomoParticleName"), ("group", "rlnGroupName")):
+        if word not in words:
             continue
-        particle = number_groups(words[column])
+        particle = number_groups(words[word])
         particles = int(particle.max()) + 1
-        if particles == count or (column == "rlnGroupName" and not _is_tilted(particle, words, subset, rotation)):
+        if particles == count or (word == "group" and not _is_tilted(particle, words, halves, rotation)):
             continue
         return particle, f"{count} images of {particles} particles, joined by {column}"
     return single, None
@@ -44,15 +47,15 @@ def join_images(
 def _is_tilted(
     particle: NDArray[np.int64],
     words: dict[str, list[str]],
-    subset: NDArray[np.float64] | None,
+    halves: NDArray[np.float64] | None,
     rotation: NDArray[np.float64] | None,
 ) -> bool:
-    if "rlnMicrographName" not in words:
+    if "micrograph" not in words:
         return False
-    pairs = set(zip(particle.tolist(), words["rlnMicrographName"]))
+    pairs = set(zip(particle.tolist(), words["micrograph"]))
     if len(pairs) < len(particle):
         return False
-    if subset is not None and len(set(zip(particle.tolist(), subset.tolist()))) > int(particle.max()) + 1:
+    if halves is not None and len(set(zip(particle.tolist(), halves.tolist()))) > int(particle.max()) + 1:
         return False
     return rotation is None or _one_axis(particle, rotation)
 
