@@ -145,7 +145,10 @@ class Composition:
         estimates = {name: state.table[name].cpu().numpy() for name in names if name in state.table}
         z = None if "z" not in estimates else state.table["z"].median(0).values[None]
         name = "map" if z is None else "map-at-median-z"
-        return Results(estimates, {name: self.decoder(state, context)(z)[0].cpu()})
+        maps = {name: self.decoder(state, context)(z)[0].cpu()}
+        if context.consensus is not None:  # what a reader compares with
+            maps["consensus"] = context.consensus().cpu()
+        return Results(estimates, maps)
 
     def decoder(self, state: State, context: BuildContext) -> Any:
         """z [n, d] → maps [n, D, D, D]; None for a homogeneous volume."""

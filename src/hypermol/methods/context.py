@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ def build_context(source: Any, seed: int, autocast: bool = False) -> BuildContex
         noise=source.noise,
         seed=seed,
         autocast=autocast,
-        consensus=(lambda: consensus(source).map) if source.particles.has_poses else None,
+        consensus=cache(lambda: consensus(source).map) if source.particles.has_poses else None,
     )
 
 

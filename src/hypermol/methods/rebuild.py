@@ -29,6 +29,16 @@ class Trained:
     pixel_size: float
     box: int
 
+    @property
+    def has_latent(self) -> bool:
+        """Whether each particle has a z."""
+        return (self.run.path / "estimates.npz").exists() and "z" in self.run.estimates()
+
+    def map_of(self, particle: int) -> Tensor:
+        """The map [D, D, D] at a particle's z; the one map of a homogeneous method."""
+        z = torch.from_numpy(self.latent()[[particle]]).float() if self.has_latent else None
+        return self.decode(z)[0].cpu()
+
     def latent(self) -> np.ndarray:
         """z of each particle, [N, d]. Raises ConfigError for a method without z."""
         estimates = self.run.estimates()

@@ -29,7 +29,7 @@ class Linear(nn.Module):
         self.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight
+        weight: Tensor = self.weight
         if self.skip:
             weight = weight + torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
         y = F.linear(x, weight, self.bias)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,6 +17,7 @@ from hypermol.particles.batch import Batch
 from hypermol.particles.calibrate import calibrate
 from hypermol.particles.memory import free_memory
 from hypermol.particles.model import Particles
+from hypermol.particles.order import pass_order
 from hypermol.particles.prefetch import prefetched
 from hypermol.particles.prepare import Calibration, Preparation, check_preparation, prepare
 from hypermol.particles.problems import listing
@@ -116,15 +117,27 @@ class ImageSource:
         wanted = np.unique(images[valid])
         return self._assemble(indices, images, valid, self._prepare_some(wanted), np.searchsorted(wanted, images))
 
-    def batches(self, order: torch.Tensor | NDArray[np.int64], batch_size: int, start: int = 0) -> Iterator[Batch]:
-        """Batches of ``batch_size`` particles (the last may be smaller) in the given order, from batch number
-        ``start`` on, prepared ahead in the background."""
-        order = np.asarray(order, dtype=np.int64)
-        pieces = [order[i : i + batch_size] for i in range(start * batch_size, len(order), batch_size)]
+    @property
+    def count(self) -> int:
+        """N, the number of particles."""
+        return self.particles.count
+
+    def pass_order(self, seed: int, pass_index: int, shuffle: bool) -> torch.Tensor:
+        """Particles in the order of one pass, Int64 [N]; the file's order without ``shuffle``."""
+        return pass_order(self.count, seed, pass_index) if shuffle else torch.arange(self.count)
+
+    def stream(self, groups: Iterable[torch.Tensor]) -> Iterator[Batch]:
+        """One batch per group of particles, prepared ahead in the background."""
+        pieces = [np.asarray(group, dtype=np.int64) for group in groups]
         self.load_all()
         if self.storage is not None:
             return prefetched((self.load(piece) for piece in pieces), ahead=2)
         return self._streamed(pieces)
+
+    def batches(self, order: torch.Tensor | NDArray[np.int64], batch_size: int, start: int = 0) -> Iterator[Batch]:
+        """Batches of ``batch_size`` particles (the last may be smaller) in the given order, from batch number
+        ``start`` on, prepared ahead in the background."""
+        return self.stream(torch.as_tensor(order).split(batch_size)[start:])
 
     @cached_property
     def _readers(self) -> tuple[StackReader, ...]:
