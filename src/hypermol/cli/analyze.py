@@ -34,7 +34,7 @@ def analyze(
     if maps:
         trained = rebuild(opened, device)
         print(f"decoding maps at {landscape.kmeans.count} centres and along {len(landscape.paths)} paths …")
-        write_maps(landscape, trained.decode_array, trained.pixel_size, opened.landscape)
+        write_maps(landscape, opened.landscape, trained.decode_array, trained.pixel_size)
     ratio = ", ".join(f"{100 * share:.0f} %" for share in landscape.components.ratio[:4])
     print(f"principal components hold {ratio} of the variance of z")
     for item in landscape.leakage:

@@ -12,8 +12,7 @@ from torch import Tensor
 from hypermol.errors import ConfigError
 from hypermol.maps import read_map
 from hypermol.methods import Trained, rebuild
-from hypermol.metrics import best_circle, best_direction, fsc, fsc_mean
-from hypermol.metrics.motion_gain import motion_gain
+from hypermol.metrics import best_direction, circular_direction, fsc, fsc_mean, gain
 from hypermol.runs import Run
 from hypermol.simulation import Truth
 
@@ -28,8 +27,8 @@ def evaluate_run(run: Run, truth_folder: Path | str, particles: int = 100, devic
     truth = Truth.load(truth_folder)
     if run.config["input"]["count"] != truth.count:
         raise ConfigError(
-            f"{run.path} was trained on {run.config['input']['count']} particles, but {truth_folder} holds {truth.count}; "
-            "give the folder of the simulated data that was trained on"
+            f"{run.path} was trained on {run.config['input']['count']} particles, "
+            f"but {truth_folder} holds {truth.count}; give the folder of the simulated data that was trained on"
         )
     trained = rebuild(run, device)
     figures: Figures = {}
@@ -55,13 +54,11 @@ def order_figures(z: np.ndarray, truth: Truth) -> Figures:
 
 
 def _scores(z: np.ndarray, known: np.ndarray, fit: np.ndarray, circular: bool, name: str, how: str) -> Figures:
-    if circular:
-        circle = best_circle(z, known, fit)
-        figures = {f"R² of {name}": _figure(circle.r2, "", how)}
-        return figures | {f"median error of {name}": _figure(circle.median_error_deg, "°", how)}
-    line = best_direction(z, known, fit)
-    rank = {f"|Spearman| of {name}": _figure(abs(line.spearman), "", how)}
-    return rank | {f"R² of {name}": _figure(line.r2, "", how)}
+    found = (circular_direction if circular else best_direction)(z, known, fit)
+    return {
+        f"|Spearman| of {name}": _figure(found.spearman, "", how),
+        f"R² of {name}": _figure(found.r_squared, "", how),
+    }
 
 
 def map_figures(trained: Trained, truth: Truth, count: int) -> Figures:
@@ -97,8 +94,10 @@ def _map_summary(curves: dict[str, dict[str, Tensor]], count: int) -> Figures:
                 figures[f"closer than the {name}, {region}"] = _figure(100 * share, "% of particles", base)
     if "moving domain" in curves:
         rows = curves["moving domain"]
-        value = float(motion_gain(rows["z"], rows["noise-free mean map"]).nanmean())
-        how = "(FSC - consensus)/(1 - consensus), shells 2 to D/4 - 1, soft mask around the moving part; 0: nothing, 1: truth"
+        value = float(gain(rows["z"], rows["noise-free mean map"]).nanmean())
+        how = (
+            "(FSC - consensus)/(1 - consensus), shells 2 to D/4 - 1, mask around the moving part; 0: nothing, 1: truth"
+        )
         figures["gain in the moving domain"] = _figure(value, "", how)
     return figures
 
