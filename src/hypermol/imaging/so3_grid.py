@@ -1,8 +1,13 @@
-"""Grids over SO(3): HEALPix viewing directions × in-plane angles, in Hopf coordinates (Yershova et al. 2010).
+"""Grids over SO(3): HEALPix viewing directions × in-plane angles (Yershova et al. 2010).
 
 Order n has 12·4ⁿ directions and 6·2ⁿ in-plane angles: 72, 576, 4608, … rotations of equal volume. A rotation's
 flat index is direction · (6·2ⁿ) + in-plane; directions are in HEALPix nested order, so that each cell of one
 order is exactly eight cells of the next.
+
+Where in-plane angles start is free at each direction, but no choice is smooth over the whole sphere. The Hopf
+coordinates of the paper are smooth but at the south pole, where cells fall apart into distant children. Here the
+start is chosen for each of HEALPix's twelve base pixels (Hopf's for the four around the north pole, its mirror
+image around the south pole, none between), so that every cell is compact: what a branching search relies on.
 """
 
 import math
@@ -35,10 +40,12 @@ def rotations_at(indices: Int[Tensor, "*batch"], order: int) -> Float[Tensor, "*
     if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < total:
         raise ConfigError(f"SO(3) grid of order {order}: indices must lie in 0 … {total - 1}")
     planes = in_plane_count(order)
-    theta, phi = _angles(torch.div(indices, planes, rounding_mode="floor"), order)
+    pixel = torch.div(indices, planes, rounding_mode="floor")
+    theta, phi = _angles(pixel, order)
     psi = (torch.remainder(indices, planes).double() + 0.5) * (2 * math.pi / planes)
-    # the Hopf fibre angle psi is Rz(phi) Ry(theta) Rz(psi - phi): no pile-up at the poles
-    return euler_to_matrix(torch.rad2deg(phi), torch.rad2deg(theta), torch.rad2deg(psi - phi))
+    base = torch.div(pixel, 4**order, rounding_mode="floor")  # 0-3 north, 4-7 equator, 8-11 south
+    start = phi * (torch.div(base, 4, rounding_mode="floor") - 1)
+    return euler_to_matrix(torch.rad2deg(phi), torch.rad2deg(theta), torch.rad2deg(psi + start))
 
 
 def subdivide(indices: Int[Tensor, "*batch"], order: int) -> Int[Tensor, "*batch 8"]:
