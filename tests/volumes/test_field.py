@@ -1,0 +1,91 @@
+import pytest
+import torch
+
+from hypermol.errors import ConfigError
+from hypermol.imaging import Lattice, random_rotations, slice_coordinates
+from hypermol.specs import BuildContext
+from hypermol.testing import VolumeContract, small_context
+from hypermol.volumes import FourierField
+
+
+class TestFourier(VolumeContract):
+    def build(self):
+        return FourierField(z_dim=3, hidden=16, layers=1).build(small_context())
+
+
+class TestHartley(VolumeContract):
+    def build(self):
+        return FourierField(z_dim=2, hidden=16, layers=1, output="hartley").build(small_context())
+
+
+class TestGeometricHomogeneous(VolumeContract):
+    def build(self):
+        return FourierField(z_dim=0, hidden=16, layers=1, encoding="geometric").build(small_context())
+
+
+class TestOnConsensus(VolumeContract):
+    def build(self):
+        return FourierField(z_dim=2, hidden=16, layers=1, base="consensus").build(small_context())
+
+
+def test_consensus_base_needs_one():
+    context = BuildContext(16, 3.0, 4, Lattice.disc(16).size, torch.ones(8), torch.ones(1, 8), 0)
+    with pytest.raises(ConfigError, match="needs poses"):
+        FourierField(base="consensus").build(context)
+
+
+def test_consensus_base_adds_its_slices(blob_map):
+    """With a silent network the family is the consensus map: its slices are those of the map, by another route."""
+    context = small_context()
+    context = BuildContext(**{**vars(context), "consensus": lambda: blob_map})
+    volume = FourierField(z_dim=1, hidden=8, layers=1, base="consensus").build(context)
+    volume.network.last.scale_(0.0)
+    maps = volume.maps(torch.zeros(1, 1))
+    inner = slice(3, -3)
+    error = (maps[0] - blob_map)[inner, inner, inner].abs().max()
+    assert error < 0.02 * blob_map.abs().max()
+
+
+def test_geometric_series_is_the_papers():
+    """Eq. 7-8 of Zhong et al. 2020 for D = 8, written out."""
+    from math import cos, pi, sin
+
+    from hypermol.networks import GeometricEncoding
+
+    k = 0.3
+    expected = [8 * pi * (2 / 8) ** (2 * i / 8) for i in range(1, 5)]
+    found = GeometricEncoding(8)(torch.tensor([k, 0.0, 0.0]))
+    assert torch.allclose(found[:4], torch.tensor([sin(k * f) for f in expected]), atol=1e-5)
+    assert torch.allclose(found[12:16], torch.tensor([cos(k * f) for f in expected]), atol=1e-5)
+    assert len(GeometricEncoding(20, highest=0.9)(torch.zeros(3))) == 6 * 9
+
+
+def test_z_enters_the_first_layer_as_if_joined():
+    """W [features, z] of the paper equals the split product used here."""
+    from hypermol.networks import ResidualMLP
+
+    network = ResidualMLP(5, 7, 2, 2, context=3).double()
+    x, z = torch.randn(4, 6, 5).double(), torch.randn(4, 3).double()
+    joined = torch.cat([x, z[:, None].expand(4, 6, 3)], -1)
+    weight = torch.cat([network.first.weight, network.context.weight], 1)
+    hidden = torch.relu(joined @ weight.T + network.first.bias)
+    for layer in network.body:
+        hidden = torch.relu(hidden + hidden @ layer.weight.T + layer.bias)
+    expected = hidden @ network.last.weight.T + network.last.bias
+    assert torch.allclose(network(x, z), expected)
+
+
+def test_band_limited_slices_are_a_prefix():
+    volume = FourierField(z_dim=0, hidden=8, layers=1).build(small_context())
+    lattice = Lattice.disc(16)
+    rotation = random_rotations(1).float()
+    whole = volume.values(slice_coordinates(lattice.k, rotation), None)
+    low = volume.values(slice_coordinates(lattice.limit(4).k, rotation), None)
+    assert torch.allclose(whole[:, : low.shape[1]], low, atol=1e-6)
+
+
+@pytest.fixture
+def blob_map():
+    axis = torch.arange(16) - 8.0
+    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
+    return torch.exp(-((x - 1) ** 2 + y**2 + (z + 1) ** 2) / 16)
