@@ -83,7 +83,7 @@ def test_ctf_is_that_of_torch_ctf(defocus, astigmatism, angle, voltage, cs, cont
     )
     ours = ctf.evaluate(lattice.k, pixel_size)
     theirs = theirs.reshape(box, box).flatten()[lattice.pixels]
-    assert float((ours - theirs).abs().max()) <= 5e-5  # their angles are float32
+    assert float((ours - theirs).abs().max()) <= 1e-4  # their angles are float32
 
 
 def test_signs_and_extremes():

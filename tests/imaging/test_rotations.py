@@ -98,7 +98,7 @@ def test_geodesic_angle(vector, angle):
     first = rotations.rotvec_to_matrix(double(vector)[0])
     turn = rotations.rotvec_to_matrix(double([0.0, np.deg2rad(angle), 0.0])[0])
     found = float(rotations.geodesic_angle_deg(first, first @ turn))
-    assert found == pytest.approx(angle, abs=1e-6)
+    assert found == pytest.approx(angle, abs=1e-6 if angle < 179 else 5e-6)
     assert float(rotations.geodesic_angle_deg(first @ turn, first)) == pytest.approx(found, abs=1e-9)
 
 

@@ -100,7 +100,8 @@ def random_rotations(
 def geodesic_angle_deg(
     first: Float[Tensor, "*#batch 3 3"], second: Float[Tensor, "*#batch 3 3"]
 ) -> Float[Tensor, "..."]:
-    """Angle (degrees, 0 … 180) of the rotation between two rotations; accurate at both ends."""
+    """Angle (degrees, 0 … 180) of the rotation between two rotations; accurate at small angles,
+    and to the square root of the precision near 180."""
     difference = first - second
     sine = torch.sqrt((difference * difference).sum((-2, -1)) / 8)
     cosine = torch.sqrt(torch.clamp(1 + (first * second).sum((-2, -1)), min=0)) / 2

@@ -41,7 +41,7 @@ def automatic_mask(
         raise ConfigError(f"mask: extend and edge must not be negative, found {extend} Å and {edge} Å")
     box = map_.shape[-1]
     smooth = low_pass(map_.double(), pixel_size, max(resolution, 2.5 * pixel_size))
-    smooth = smooth * soft_sphere(box, box / 2 - 2, 0, torch.float64).to(smooth)
+    smooth = smooth * soft_sphere(box, box / 2 - 2, 0.0, torch.float64).to(smooth)
     values = smooth.cpu().numpy()
     level = _otsu(values[values > 0]) if threshold is None else threshold
     solid = values > level
