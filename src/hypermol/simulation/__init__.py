@@ -1,1 +1,18 @@
+"""Particle images with a known truth: molecules, motions, exact projections, and the truth to measure against.
 
+truth = simulate(Recipe.named("hinge", n=5000, box=32, snr=0.5), "data")
+truth.map(7)                    # the exact map of particle 7
+truth.posterior_mean().mean     # what the images hold about the conformation
+"""
+
+from hypermol.simulation.bound import Posterior, log_likelihood, posterior_mean
+from hypermol.simulation.model_files import read_model, write_models
+from hypermol.simulation.models import Atoms, HingedModel, hinge_atoms
+from hypermol.simulation.motions import Arrangements, Motion, Turn, Turns
+from hypermol.simulation.project import Camera, padded_box, project_gaussians
+from hypermol.simulation.pseudo_protein import PseudoProtein, pseudo_protein
+from hypermol.simulation.rasterise import rasterise_gaussians
+from hypermol.simulation.recipe import MOTIONS, PAPER, Recipe, check_recipe
+from hypermol.simulation.simulate import simulate
+from hypermol.simulation.systems import Molecule, build_molecule
+from hypermol.simulation.truth import Truth
