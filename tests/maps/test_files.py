@@ -78,14 +78,16 @@ def test_bad_maps_are_refused_with_every_problem(tmp_path):
 
     refused(tmp_path / "none.mrc", "found no such file")
     (tmp_path / "text.mrc").write_text("this is not a map\n" * 100)
-    refused(tmp_path / "text.mrc", "expected an MRC map")
+    refused(tmp_path / "text.mrc", "makes no sense (is it text")
     (tmp_path / "empty.mrc").write_bytes(b"")
-    refused(tmp_path / "empty.mrc", "expected an MRC map")
+    refused(tmp_path / "empty.mrc", "found only 0 bytes")
     whole = write_raw(tmp_path / "whole.mrc", cube()).read_bytes()
     (tmp_path / "short.mrc").write_bytes(whole[:-100])
-    refused(tmp_path / "short.mrc", "expected an MRC map")
+    refused(tmp_path / "short.mrc", "of 3072 bytes by its header, found 2972")
+    (tmp_path / "short.mrc.gz").write_bytes(gzip.compress(whole)[:-40])
+    refused(tmp_path / "short.mrc.gz", "expected an MRC map")
     refused(write_raw(tmp_path / "odd.mrc", cube(9)), "even box, found 9", "--new_box 8")
-    refused(write_raw(tmp_path / "flat.mrc", cube()[:4]), "expected a cube, found 4 × 8 × 8")
+    refused(write_raw(tmp_path / "flat.mrc", cube()[:4]), "expected a cube, found 4 × 8 × 8", "stack of images?")
     data = cube()
     data[1, 2, 3] = np.nan
     data[0, 0, 0] = np.inf

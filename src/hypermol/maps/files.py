@@ -12,6 +12,8 @@ from torch import Tensor
 from hypermol.errors import DataError
 from hypermol.shapes import Float
 
+_BYTES = {0: 1, 1: 2, 2: 4, 6: 2, 12: 2}  # of one voxel, for the modes that are maps
+
 
 def read_map(path: str | Path) -> tuple[Float[Tensor, "d d d"], float]:
     """A cubic map as float32 [z, y, x] and its pixel size (Å); gzip and bzip2 are opened too.
@@ -23,17 +25,20 @@ def read_map(path: str | Path) -> tuple[Float[Tensor, "d d d"], float]:
     data, header = _load(path)
     voxel, problems = _voxel(header), []
     if data.ndim != 3 or len(set(data.shape)) != 1:
-        problems.append(
-            f"expected a cube, found {' × '.join(map(str, data.shape))} voxels (z, y, x); crop or pad it to one, "
-            "for instance: relion_image_handler --i IN --o OUT --new_box EVEN_SIZE"
-        )
+        shape = " × ".join(map(str, data.shape))
+        images = data.ndim == 2 or data.shape[1] == data.shape[2]
+        advice = "is this a stack of images?" if images else "crop or pad it to an even cube first"
+        problems.append(f"expected a cube, found {shape} voxels (z, y, x); {advice}")
     elif data.shape[0] % 2:
         problems.append(
             f"expected an even box, found {data.shape[0]}; crop the last voxel of each axis: "
             f"relion_image_handler --i IN --o OUT --new_box {data.shape[0] - 1}"
         )
     if not np.all(voxel > 0):
-        problems.append(f"expected a positive pixel size in the header, found {voxel.tolist()} Å")
+        problems.append(
+            f"expected a positive pixel size in the header, found {voxel.tolist()} Å; set it, for instance: "
+            "relion_image_handler --i IN --o OUT --force_header_angpix PIXEL_SIZE"
+        )
     elif voxel.max() > voxel.min() * 1.001:
         problems.append(f"expected equal pixel sizes along x, y, z, found {voxel.tolist()} Å")
     if not np.isfinite(data).all():
@@ -78,6 +83,7 @@ def _load(path: Path) -> tuple[np.ndarray, Any]:
 
     if not path.is_file():
         raise DataError(f"{path}: expected a map (.mrc, .map), found no such file")
+    _require_whole(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # permissive: odd stamps and labels are common and harmless
@@ -88,6 +94,29 @@ def _load(path: Path) -> tuple[np.ndarray, Any]:
                 return _ordered(np.array(data), header), header
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: expected an MRC map, cannot read it: {error}") from None
+
+
+def _require_whole(path: Path) -> None:
+    """Raises DataError where an uncompressed file cannot hold what its header announces: a library that trusts
+    the header of a text file would ask for gigabytes first."""
+    with open(path, "rb") as file:
+        header = file.read(1024)
+    if header[:2] == b"\x1f\x8b" or header[:3] == b"BZh":
+        return
+    if len(header) < 1024:
+        raise DataError(f"{path}: expected an MRC map, found only {len(header)} bytes (a header has 1024)")
+    found, needed = path.stat().st_size, []
+    for order in "<>":
+        words = np.frombuffer(header, dtype=f"{order}i4")
+        shape, mode, extended = words[:3].astype(np.int64), int(words[3]), int(words[23])
+        if mode in _BYTES and extended >= 0 and (shape > 0).all() and (shape < 100_000).all():
+            needed.append(1024 + extended + int(np.prod(shape) * _BYTES[mode]))
+    if not needed:
+        raise DataError(
+            f"{path}: expected an MRC map, found a header that makes no sense (is it text, or a transform?)"
+        )
+    if min(needed) > found:
+        raise DataError(f"{path}: expected an MRC map of {min(needed)} bytes by its header, found {found} (truncated?)")
 
 
 def _ordered(data: np.ndarray, header: Any) -> np.ndarray:
