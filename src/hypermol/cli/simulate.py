@@ -31,5 +31,5 @@ def simulate(
 
     given = {"n": n, "box": box, "snr": snr, "seed": seed, **parse_settings(settings)}
     made = Recipe.from_toml(recipe, **given) if recipe.endswith(".toml") else Recipe.named(recipe, preset, **given)
-    folder = make(made, out)
-    print(f"{made.n} particles of {made.box} px, SNR {made.snr:g}: {folder}/particles.star")
+    make(made, out)
+    print(f"{made.n} particles of {made.box} px, SNR {made.snr:g}: {out / 'particles.star'}")

@@ -23,7 +23,8 @@ class Training:
     """Passes over the particles by gradient.
 
     Band-limit marching: images are used up to a shell that grows linearly from ``march_start`` (a share of Nyquist) to
-    Nyquist at the share ``march_end`` of the passes; march_start = 1 turns it off.
+    Nyquist at the share ``march_end`` of the passes; march_start = 1 turns it off. ``divergence_weight`` multiplies the
+    objective's β: 0 lets z be used before it is priced, so that it does not collapse onto its prior.
     """
 
     name: str = "train"
@@ -31,6 +32,7 @@ class Training:
     batch_size: int = 16
     march_start: float = 1.0
     march_end: float = 0.7
+    divergence_weight: float = 1.0
 
     def band_limit(self, progress: float, largest: int) -> int:
         """The largest shell used when ``progress`` (0 to 1) of the passes is over."""
@@ -45,6 +47,11 @@ class Model(nn.Module):
         super().__init__()
         self.volume: Volume = volume
         self.pose, self.conformation, self.objective = pose, conformation, objective
+
+    def priced(self, weight: float) -> Model:
+        """The same parts with β times ``weight``."""
+        objective = dataclasses.replace(self.objective, beta=self.objective.beta * weight)
+        return self if weight == 1 else Model(self.volume, self.pose, self.conformation, objective)
 
     def forward(self, batch: Any, draws: Draws, rows: dict[str, Tensor]) -> Outcome:
         """Loss summed over the batch's particles; info: negative log likelihood and divergence, summed."""
@@ -110,25 +117,23 @@ class Composition:
             return Model(volume, pose, self.conformation.build(context), self.objective)
 
     def program(self, context: BuildContext) -> Program:
-        """The training phases, then one pass that reads off what was inferred."""
+        """The training phases (modules as built: in training mode), then one pass that reads off what was inferred."""
         model = self.model(context)
         table = getattr(self.conformation, "spread", None)
         moving_rows = () if table is None else ("z",)
-        step = GradientStep(model, self.update, row_parameters=moving_rows).step()
         largest = context.box // 2 - 1
         phases = tuple(
             Phase(
                 phase.name,
-                (step,),
+                (GradientStep(model.priced(phase.divergence_weight), self.update, row_parameters=moving_rows).step(),),
                 phase.passes,
                 phase.batch_size,
-                enter=_training(model, True),
                 band_limit=None if phase.march_start >= 1 else _Band(phase, largest),
             )
             for phase in self.phases
         )
         reading = Step(_reader(model, moving_rows))
-        estimate = Phase("estimate", (reading,), 1, 256, apply_every=None, enter=_training(model, False), shuffle=False)
+        estimate = Phase("estimate", (reading,), 1, 256, apply_every=None, shuffle=False)
         return Program(lambda: self._initial(model, context), (*phases, estimate))
 
     def _initial(self, model: Model, context: BuildContext) -> State:
@@ -169,14 +174,6 @@ class _Band:
 def model_tensors(state: State) -> dict[str, Tensor]:
     """The model's parameters and buffers, by their names in the module."""
     return {n.removeprefix(PREFIX): t for n, t in state.tensors.items() if n.startswith(PREFIX)}
-
-
-def _training(model: Model, on: bool) -> Any:
-    def enter(state: State) -> State:
-        model.train(on)
-        return state
-
-    return enter
 
 
 def _reader(model: Model, moving_rows: tuple[str, ...]) -> Any:
