@@ -24,7 +24,7 @@ def matrix_to_euler(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*ba
     m = rotation.mT
     sine = torch.hypot(m[..., 0, 2], m[..., 1, 2])
     tilt = torch.atan2(sine, m[..., 2, 2])
-    pole = sine < 1e-7
+    pole = sine < 4 * torch.finfo(sine.dtype).eps
     rot = torch.where(pole, torch.zeros_like(sine), torch.atan2(m[..., 1, 2], m[..., 0, 2]))
     # second row of Rz(-rot) M = Ry(tilt) Rz(psi) is (sin psi, cos psi, 0), well defined at the poles too
     sin_psi = m[..., 1, 0] * torch.cos(rot) - m[..., 0, 0] * torch.sin(rot)
