@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,56 +19,56 @@ from hypermol.engine.state import Clock
 class PassInfo:
     """Sums over this process's share, kept as tensors so that a GPU is never waited for.
 
-    ``share``: particles behind the sums. ``count``: usable particles of all processes. ``seconds``: spent on the
-    pass before this process began with it.
+    ``shares``: the particles behind each sum (steps in a game may tell of different things). ``count``: usable
+    particles of all processes. ``seconds``: spent on the pass before this process began with it. ``partial``: a batch
+    was too small to give every process a share.
     """
 
     sums: dict[str, Tensor | float] = dataclasses.field(default_factory=dict)
-    share: int = 0
+    shares: dict[str, int] = dataclasses.field(default_factory=dict)
     count: int = 0
     seconds: float = 0.0
+    partial: bool = False
     began: float = dataclasses.field(default_factory=time.monotonic)
 
-    def add(self, parts: Iterable[Contribution], share: int, count: int) -> None:
+    def add(self, parts: Sequence[Contribution], share: int, count: int, partial: bool) -> None:
         """Add the info of one batch's contributions: ``share`` particles here, ``count`` in all processes."""
         for part in parts:
             for name, value in part.info.items():
                 value = value.detach().double() if isinstance(value, Tensor) else float(value)
                 self.sums[name] = self.sums.get(name, 0.0) + value
-        self.share, self.count = self.share + share, self.count + count
+        for name in parts[0].info if parts else ():
+            self.shares[name] = self.shares.get(name, 0) + share
+        self.count, self.partial = self.count + count, self.partial or partial
 
-    def own(self, device: torch.device) -> dict[str, Any]:
+    def own(self) -> dict[str, Any]:
         """This process's sums as plain data; no process waits for another."""
-        return self._plain(self._tensors(device), self.share)
+        sums = {name: [float(value), self.shares[name]] for name, value in self.sums.items()}
+        return {"count": self.count, "seconds": self.seconds + time.monotonic() - self.began, "sums": sums}
 
     def collected(self, processes: Processes, device: torch.device) -> dict[str, Any]:
         """Sums over all processes, as plain data that goes with a checkpoint taken inside a pass."""
-        sums = self._tensors(device)
+        data = self.own()
         if processes.world > 1:
-            processes.complete(sums, device)
-            sums = {name: processes.sum(sums[name].clone()) for name in sorted(sums)}
-        return self._plain(sums, self.count)
+            sums = {n: torch.tensor(pair, dtype=torch.float64, device=device) for n, pair in data["sums"].items()}
+            if self.partial:
+                processes.complete(sums, device)
+            processes.sum_all(sums)
+            data["sums"] = {name: pair.tolist() for name, pair in sums.items()}
+        return data
 
     @classmethod
     def continued(cls, saved: dict[str, Any] | None, processes: Processes) -> PassInfo:
         """Go on from what ``collected`` gave; the first process holds it for all."""
         if saved is None:
             return cls()
-        count, seconds = saved["count"], saved["seconds"]
-        return cls(dict(saved["sums"]), count, count, seconds) if processes.first else cls({}, 0, count, seconds)
-
-    def _tensors(self, device: torch.device) -> dict[str, Tensor]:
-        return {name: torch.as_tensor(value, dtype=torch.float64, device=device) for name, value in self.sums.items()}
-
-    def _plain(self, sums: dict[str, Tensor], share: int) -> dict[str, Any]:
-        seconds = self.seconds + time.monotonic() - self.began
-        values = {name: float(sums[name]) for name in sums}
-        return {"share": share, "count": self.count, "seconds": seconds, "sums": values}
+        sums = {name: pair[0] if processes.first else 0.0 for name, pair in saved["sums"].items()}
+        shares = {name: int(pair[1]) if processes.first else 0 for name, pair in saved["sums"].items()}
+        return cls(sums, shares, saved["count"], saved["seconds"])
 
 
 def event(kind: str, phase: Phase, clock: Clock, skipped: int, collected: dict[str, Any]) -> dict[str, Any]:
     """A plain row for the log or a progress bar: where the job is, its speed, and means per particle."""
-    count, seconds, share = collected["count"], collected["seconds"], collected["share"]
     return {
         "event": kind,
         "phase": phase.name,
@@ -77,7 +77,7 @@ def event(kind: str, phase: Phase, clock: Clock, skipped: int, collected: dict[s
         "images": clock.images,
         "updates": clock.updates,
         "skipped": skipped,
-        "seconds": round(seconds, 3),
-        "images_per_second": round(count / max(seconds, 1e-9), 2),
-        **{name: value / share for name, value in collected["sums"].items() if share},
+        "seconds": round(collected["seconds"], 3),
+        "images_per_second": round(collected["count"] / max(collected["seconds"], 1e-9), 2),
+        **{name: total / max(share, 1) for name, (total, share) in collected["sums"].items()},
     }

@@ -21,6 +21,7 @@ from hypermol.engine.state import Clock, State
 from hypermol.engine.totals import BatchTotals, Pending
 from hypermol.errors import ConvergenceError, HypermolError
 
+PARTICLE = "particle index"  # travels with the rows
 PROGRESS_SECONDS = 0.25  # between two progress reports: each waits for the GPU
 
 
@@ -59,7 +60,7 @@ class Loop:
         if self.processes.first:
             self.store.rewind()
         self.processes.barrier()
-        self._saved_at, self._reported_at = time.monotonic(), -1e9
+        self._saved_at, self._reported_at, self._stop, self._due = time.monotonic(), -1e9, False, False
         self._forecast = Forecast(phases, self.source.count)
         while state.clock.phase < len(phases):
             phase = phases[state.clock.phase]
@@ -129,12 +130,15 @@ class Loop:
             whole = a == 0 and b == count
             part = batch if whole else batch.slice(a, b)
             new.add(step.contribute(state, part, draws if whole else draws.part(a, b)))
-        if not self.processes.all(new.finite):
+        due = time.monotonic() - self._saved_at >= self.checkpoint_seconds
+        bad, self._stop, self._due = self.processes.any(not new.finite, self.asked_to_stop(), due)
+        if bad:
             good = pending.since if pending.usable == 0 else None
             self._skip(state, "a number in it is NaN or infinite", info, good)
             return
-        pending.add(new, everywhere=draws.total >= self.processes.world)
-        info.add(new.parts, count, draws.total)
+        partial = draws.total < self.processes.world
+        pending.add(new, partial)
+        info.add(new.parts, count, draws.total, partial)
         if step.norm is None:
             guard.count_success(state)
         self._scatter(state, batch.particle, new.rows(), draws.total)
@@ -145,9 +149,9 @@ class Loop:
             self.processes.complete(rows, self.device, empty=True)
         if not rows:
             return
-        particle = self.processes.gather_rows(particle.to(self.device), total)
-        for name in sorted(rows):
-            whole = self.processes.gather_rows(rows[name], total)
+        rows = self.processes.gather_rows({**rows, PARTICLE: particle.to(self.device)}, total)
+        particle = rows.pop(PARTICLE)
+        for name, whole in rows.items():
             if name not in state.table:
                 empty = (self.source.count, *whole.shape[1:])
                 state.table[name] = torch.zeros(empty, dtype=whole.dtype, device=self.device)
@@ -157,10 +161,9 @@ class Loop:
         if pending.usable == 0:
             return state
         step, totals = phase.step_of(state.clock.updates), pending.totals
-        if not pending.everywhere:
+        if pending.partial:
             self.processes.complete(totals, self.device)
-        for name in sorted(totals):
-            self.processes.sum(totals[name])
+        self.processes.sum_all(totals)
         reason = guard.reason_to_skip(step, totals, state, phase.place_of(state.clock.updates))
         if reason is not None:
             self._skip(state, reason, info, state.clock)
@@ -186,12 +189,9 @@ class Loop:
 
     def _between_updates(self, state: State, info: PassInfo | None, whole: bool = True, last: bool = False) -> None:
         """Save when that is due, stop when asked. ``whole``: no totals wait to be applied."""
-        stop, due = self.processes.any(
-            not last and self.asked_to_stop(), time.monotonic() - self._saved_at >= self.checkpoint_seconds
-        )
-        if whole and (stop or due or last):
+        if whole and (self._stop or self._due or last):
             self._save(state, info)
-        if stop:
+        if self._stop and not last:
             raise InterruptedRun("the run was asked to stop; its state is saved: continue it with --resume")
 
     def _save(self, state: State, info: PassInfo | None) -> None:
@@ -200,7 +200,7 @@ class Loop:
         if self.processes.first:
             self.store.save(dataclasses.replace(state, data={**state.data, **inside}))
         self.processes.barrier()
-        self._saved_at = time.monotonic()
+        self._saved_at, self._due = time.monotonic(), False
 
     def _tell(self, row: dict[str, Any]) -> None:
         if self.processes.first:
@@ -210,7 +210,7 @@ class Loop:
     def _report_progress(self, phase: Phase, state: State, info: PassInfo) -> None:
         if self.processes.first and time.monotonic() - self._reported_at >= PROGRESS_SECONDS:
             self._reported_at = time.monotonic()
-            self.report(self._event("progress", phase, state, info.own(self.device)))
+            self.report(self._event("progress", phase, state, info.own()))
 
     def _event(self, kind: str, phase: Phase, state: State, collected: dict[str, Any]) -> dict[str, Any]:
         row = event(kind, phase, state.clock, state.data.get("skipped", 0), collected)

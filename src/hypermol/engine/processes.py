@@ -10,6 +10,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+SMALL = 1 << 16  # numbers; larger tensors are sent alone, without a copy
+
 
 @dataclasses.dataclass(frozen=True)
 class Processes:
@@ -48,11 +50,29 @@ class Processes:
         start = self.rank * size + min(self.rank, extra)
         return start, start + size + (self.rank < extra)
 
-    def sum(self, tensor: Tensor) -> Tensor:
-        """Sum over processes, in place. ``tensor`` must be contiguous."""
-        if self.world > 1:
-            dist.all_reduce(torch.view_as_real(tensor) if tensor.is_complex() else tensor)
-        return tensor
+    def sum_all(self, tensors: dict[str, Tensor]) -> None:
+        """Sum each tensor over processes, in place: small ones of a type go together, as one message.
+
+        Every process must have the same names and shapes.
+        """
+        if self.world == 1:
+            return
+        for together in self._messages(tensors):
+            if len(together) == 1:
+                dist.all_reduce(together[0])
+                continue
+            message = torch.cat([tensor.flatten() for tensor in together])
+            dist.all_reduce(message)
+            for tensor, part in zip(together, message.split([tensor.numel() for tensor in together])):
+                tensor.copy_(part.view_as(tensor))
+
+    def _messages(self, tensors: dict[str, Tensor]) -> list[list[Tensor]]:
+        real = [torch.view_as_real(t) if t.is_complex() else t for _, t in sorted(tensors.items())]
+        small: dict[torch.dtype, list[Tensor]] = {}
+        for tensor in real:
+            if tensor.numel() <= SMALL:
+                small.setdefault(tensor.dtype, []).append(tensor)
+        return [[tensor] for tensor in real if tensor.numel() > SMALL] + list(small.values())
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
         """For each flag, whether it is true in any process."""
@@ -67,15 +87,18 @@ class Processes:
         """True where it is true in every process."""
         return not self.any(not flag)[0]
 
-    def gather_rows(self, rows: Tensor, total: int) -> Tensor:
-        """Rows of the whole global batch, [total, ...], from each process's share."""
+    def gather_rows(self, rows: dict[str, Tensor], total: int) -> dict[str, Tensor]:
+        """Rows of the whole global batch, each [total, ...], from each process's share."""
         if self.world == 1:
             return rows
         start, stop = self.share(total)
-        kind = torch.uint8 if rows.dtype is torch.bool else rows.dtype
-        whole = torch.zeros(total, *rows.shape[1:], dtype=kind, device=rows.device)
-        whole[start:stop] = rows
-        return self.sum(whole).to(rows.dtype)
+        every = {}
+        for name, share in rows.items():
+            kind = torch.uint8 if share.dtype is torch.bool else share.dtype
+            every[name] = torch.zeros(total, *share.shape[1:], dtype=kind, device=share.device)
+            every[name][start:stop] = share
+        self.sum_all(every)
+        return {name: whole.to(rows[name].dtype) for name, whole in every.items()}
 
     def complete(self, tensors: dict[str, Tensor], device: torch.device, empty: bool = False) -> None:
         """Put zeros (or, if ``empty``, no rows) under each name that only other processes have.

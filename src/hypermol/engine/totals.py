@@ -40,16 +40,16 @@ class BatchTotals:
 class Pending:
     """What waits for the next update.
 
-    ``since``: when the last update was. ``usable``: batches that count. ``everywhere``: every process had a share of
-    one of them.
+    ``since``: when the last update was. ``usable``: batches that count. ``partial``: one of them was too small to give
+    every process a share.
     """
 
     since: Clock
     totals: Totals = dataclasses.field(default_factory=dict)
     usable: int = 0
-    everywhere: bool = False
+    partial: bool = False
 
-    def add(self, batch: BatchTotals, everywhere: bool) -> None:
+    def add(self, batch: BatchTotals, partial: bool) -> None:
         """Add a usable batch."""
         for name, value in batch.sums.items():
             if name in self.totals:
@@ -59,7 +59,7 @@ class Pending:
         for name, deposit in batch.deposits:
             self.totals[name] = deposit.add_to(self.totals.get(name))
         self.usable += 1
-        self.everywhere = self.everywhere or everywhere
+        self.partial = self.partial or partial
 
 
 def _add(sums: Totals, name: str, value: Tensor) -> None:
