@@ -32,15 +32,24 @@ _ARRAY_PARTS = {
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Refuses every name but the five with which numpy rebuilds arrays."""
+    """Refuses every name but those with which numpy rebuilds arrays."""
 
     def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("_codecs", "encode"):
+            return _latin1_bytes
         last = module.rsplit(".", 1)[-1]
         if module.split(".")[0] == "numpy" and (last, name) in _ARRAY_PARTS:
             if last == "numpy":
                 return getattr(np, name)
             return getattr(getattr(np._core, last), name)  # type: ignore[attr-defined]
         raise pickle.UnpicklingError(f"{module}.{name}")
+
+
+def _latin1_bytes(text: str, encoding: str) -> bytes:
+    """How the oldest pickle protocols keep bytes; no other codec is let in."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise pickle.UnpicklingError(f"bytes encoded as {encoding!r}")
+    return text.encode("latin1")
 
 
 def read_arrays(path: Path) -> tuple[NDArray, ...]:

@@ -110,15 +110,15 @@ def _sheet(tables: Sequence[StarTable], place: int, problems: Problems) -> _Shee
         problems.add(f"data_{table.name}: the column rlnImageName is missing: no images are named")
     if not len(table):
         problems.add(f"data_{table.name}: expected particles, found no rows")
-    uneven = table.uneven()
-    if uneven:
-        problems.add(f"data_{table.name}: rows are not whole: {some(uneven)}; each row is one line")
     if problems.found:
         return None
-    words = table.texts([n for n in dict.fromkeys((*WORDS, *NUMBERS, "rlnOpticsGroup")) if n in table])
+    words, numbers = table.read(
+        [n for n in (*WORDS, "rlnOpticsGroup", *OPTICS) if n in table], [n for n in NUMBERS if n in table], problems
+    )
     optics = next((t for t in tables if t.name == "optics"), None)
+    if problems.found and len(words["rlnImageName"]) < len(table):
+        return None
     group, names, shared = _optics(table, optics, words, problems)
-    numbers = {n: table.numbers_of(n, words[n], problems) for n in NUMBERS if n in words}
     numbers = {**{n: v for n, v in shared.items() if n not in numbers}, **numbers}
     kept = {n: words[n] for n in WORDS if n in words}
     return _Sheet(kept, numbers, group, names, len(table))
@@ -145,7 +145,9 @@ def _optics(
         lacking = f"data_{optics.name if 'rlnOpticsGroup' in words else table.name}"
         problems.add(f"{lacking}: the column rlnOpticsGroup is missing, so rows cannot be tied to their optics")
         return np.zeros(rows, dtype=np.int64), ("optics",), {}
-    texts = optics.texts(list(optics.columns))
+    zernike = [n for n in ("rlnOddZernike", "rlnEvenZernike") if n in optics]
+    labels = [n for n in ("rlnOpticsGroup", "rlnOpticsGroupName", *zernike) if n in optics]
+    texts, values = optics.read(labels, [n for n in NUMBERS if n in optics], problems)
     known = {_plain_integer(number): i for i, number in enumerate(texts["rlnOpticsGroup"])}
     found = [_plain_integer(number) for number in words["rlnOpticsGroup"]]
     group = np.array([known.get(number, -1) for number in found], dtype=np.int64)
@@ -157,11 +159,8 @@ def _optics(
         )
         group = np.maximum(group, 0)
     names = tuple(texts.get("rlnOpticsGroupName", [f"opticsGroup{n}" for n in known]))
-    spread = {n: optics.numbers_of(n, texts[n], problems)[group] for n in NUMBERS if n in optics}
-    for name in ("rlnOddZernike", "rlnEvenZernike"):
-        if name in texts:
-            spread[name] = np.array([float(_is_nonzero_list(t)) for t in texts[name]])[group]
-    return group, names, spread
+    values |= {n: np.array([float(_is_nonzero_list(text)) for text in texts[n]]) for n in zernike}
+    return group, names, {n: column[group] for n, column in values.items() if len(column)}
 
 
 def _groups_of_30(

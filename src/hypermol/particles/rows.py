@@ -78,7 +78,7 @@ def one_pixel_size(sizes: NDArray[np.float64] | None, problems: Problems) -> flo
 
 def one_box(boxes: NDArray[np.float64] | None, in_stacks: int | None, problems: Problems) -> int:
     """The box in pixels: the stacks' own, else what the file states (0 where neither does)."""
-    stated = [] if boxes is None else [int(b) for b in np.unique(boxes)]
+    stated = [] if boxes is None else [int(b) for b in np.unique(boxes[np.isfinite(boxes)])]
     if len(stated) > 1:
         problems.add(f"box sizes differ: {some(stated)} px; extract all particles with one box")
     elif in_stacks is not None and stated and stated[0] != in_stacks:
@@ -90,7 +90,7 @@ def one_box(boxes: NDArray[np.float64] | None, in_stacks: int | None, problems: 
 
 def check_numbers(name: str, values: NDArray, problems: Problems) -> NDArray[np.float64]:
     """Values as float64; those that are not finite become a problem."""
-    values = np.asarray(values, dtype=np.float64)
+    values = np.ascontiguousarray(values, dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
     if len(bad):
         problems.add(f"{name}: expected finite numbers, found NaN or infinity in {len(bad)} rows (row {some(bad + 1)})")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from hypermol.errors import DataError
 from hypermol.particles.problems import Problems, some
 
 _TOKEN = re.compile(r"""(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>\S+))(?=\s|$)|(?P<odd>\S+)""")
-_NEEDS_CARE = re.compile(r"""["'#]""")
+_CHUNK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,45 +42,71 @@ class StarTable:
     def __len__(self) -> int:
         return len(self.lines)
 
-    def rows(self) -> Iterator[list[str]]:
-        """The words of each row. Quotes and comments after a value are taken off."""
-        return (split_line(line) for line in self.lines)
+    def read(
+        self, words: Sequence[str], numbers: Sequence[str], problems: Problems
+    ) -> tuple[dict[str, list[str]], dict[str, NDArray[np.float64]]]:
+        """Some columns as words and some as float64, in one pass over the lines (a file may have millions).
 
-    def uneven(self) -> list[str]:
-        """Rows that have more or fewer words than there are columns, in words."""
-        width = len(self.columns)
-        found = ((number, len(split_line(line))) for number, line in zip(self.numbers, self.lines))
-        return [f"line {n} has {words} of {width} values" for n, words in found if words != width]
+        Rows with more or fewer words than columns, and words that are no finite number, become problems.
+        """
+        reading = _Reading(self, list(words), list(numbers))
+        lines = zip(self.lines, self.numbers.tolist())
+        while chunk := list(islice(lines, _CHUNK)):
+            reading.add(chunk)
+        reading.report(problems)
+        return reading.words, {name: np.concatenate([[], *parts]) for name, parts in reading.parts.items()}
 
     def texts(self, names: Sequence[str]) -> dict[str, list[str]]:
-        """The words of some columns (each row must be whole, see ``uneven``)."""
-        if not names:
-            return {}
-        places = [self.columns.index(name) for name in names]
-        if len(places) == 1:
-            return {names[0]: [row[places[0]] for row in self.rows()]}
-        pick = itemgetter(*places)
-        columns = zip(*(pick(row) for row in self.rows()), strict=True)
-        found = {name: list(values) for name, values in zip(names, columns)}
-        return found or {name: [] for name in names}
+        """The words of some columns. Raises DataError where a row is not whole."""
+        problems = Problems(Path(f"data_{self.name}"))
+        words, _ = self.read(names, (), problems)
+        problems.raise_if_any()
+        return words
 
-    def numbers_of(self, name: str, words: Sequence[str], problems: Problems) -> NDArray[np.float64]:
-        """Words as float64. A word that is no finite number becomes a problem (and nan)."""
+
+class _Reading:
+    """Columns gathered chunk by chunk, with what was wrong on the way."""
+
+    def __init__(self, table: StarTable, words: list[str], numbers: list[str]) -> None:
+        self.name, self.width = table.name, len(table.columns)
+        self.words: dict[str, list[str]] = {name: [] for name in words}
+        self.parts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in numbers}
+        self.places = [table.columns.index(name) for name in (*words, *numbers)]
+        self.uneven: list[str] = []
+        self.no_numbers: dict[str, list[str]] = {}
+
+    def add(self, chunk: list[tuple[str, int]]) -> None:
+        rows = [split_line(line) for line, _ in chunk]
+        if any(len(row) != self.width for row in rows):
+            odd = [(len(row), number) for row, (_, number) in zip(rows, chunk) if len(row) != self.width]
+            self.uneven += [f"line {number} has {found} of {self.width} values" for found, number in odd]
+            chunk = [entry for row, entry in zip(rows, chunk) if len(row) == self.width]
+            rows = [row for row in rows if len(row) == self.width]
+        columns = [[row[place] for row in rows] for place in self.places]
+        for column, gathered in zip(columns, self.words.values()):
+            gathered.extend(column)
+        for column, (name, parts) in zip(columns[len(self.words) :], self.parts.items()):
+            parts.append(self._numbers(name, column, chunk))
+
+    def _numbers(self, name: str, column: list[str], chunk: list[tuple[str, int]]) -> NDArray[np.float64]:
         try:
-            values = np.array(words, dtype=np.float64)
+            values = np.array(column, dtype=np.float64)
         except ValueError:
-            values = np.array([_number(word) for word in words])
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            found = some(f"{words[i]!r} in line {self.numbers[i]}" for i in bad[:6])
-            rest = f" ({len(bad)} rows)" if len(bad) > 1 else ""
-            problems.add(f"{name}: expected a finite number, found {found}{rest}; correct the file")
+            values = np.array([_number(word) for word in column])
+        for i in np.flatnonzero(~np.isfinite(values)):
+            self.no_numbers.setdefault(name, []).append(f"{column[i]!r} in line {chunk[i][1]}")
         return values
+
+    def report(self, problems: Problems) -> None:
+        if self.uneven:
+            problems.add(f"data_{self.name}: rows are not whole: {some(self.uneven)}; each row is one line")
+        for name, found in self.no_numbers.items():
+            problems.add(f"{name}: expected a finite number, found {some(found)}; correct the file")
 
 
 def split_line(line: str) -> list[str]:
     """The words of a line: single and double quotes taken off, a comment (# after a blank) dropped."""
-    if not _NEEDS_CARE.search(line):
+    if "#" not in line and '"' not in line and "'" not in line:
         return line.split()
     words = []
     for match in _TOKEN.finditer(line):
