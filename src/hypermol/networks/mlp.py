@@ -52,7 +52,12 @@ class ResidualMLP(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """x [*b, n, inputs], context [*b, context] → [*b, n, outputs]."""
-        y = self.first(x)
+        # rows are flat between layers: a ReLU in place on a view would cost autograd a copy each way
+        rows = self.first(x.reshape(-1, x.shape[-1]))
         if self.context is not None and context is not None:
-            y = y + self.context(context).unsqueeze(-2)
-        return self.last(self.body(F.relu(y, inplace=True)))
+            joined = rows.view(*x.shape[:-1], rows.shape[-1]) + self.context(context).unsqueeze(-2)
+            rows = F.relu(joined, inplace=True).flatten(0, -2)
+        else:
+            rows = F.relu(rows, inplace=True)
+        found = self.last(self.body(rows))
+        return found.view(*x.shape[:-1], found.shape[-1])

@@ -26,15 +26,19 @@ def negative_log_likelihood(volume: Volume, hypotheses: Hypotheses, batch: Batch
 class EvidenceLowerBound:
     """Mean of -log p over hypotheses + β × divergence of z from its prior (Zhong et al. 2020, eq. 9).
 
-    With the noise variance measured from the data, β = 1 is the bound itself. cryoDRGN's default, 1/d on a loss whose
-    noise is not halved, is β = 1/(2d) here.
+    With the noise variance measured from the data, β = 1 is the bound itself. None is cryoDRGN's default: 1/d on a loss
+    whose noise is not halved, so 1/(2d) here; z is then used from the start and its posterior is somewhat too narrow.
+    ``price`` multiplies β for a while (a phase's divergence_weight).
     """
 
-    beta: float = 1.0
+    beta: float | None = None
+    price: float = 1.0
 
     def loss(self, nll: Tensor, hypotheses: Hypotheses) -> Tensor:
         """Per particle, [B], from nll [B, H]."""
         value = nll.mean(1)
         if hypotheses.divergence is not None:
-            value = value + self.beta * hypotheses.divergence
+            dimensions = 1 if hypotheses.z is None else hypotheses.z.shape[-1]
+            beta = 1 / (2 * dimensions) if self.beta is None else self.beta
+            value = value + beta * self.price * hypotheses.divergence
         return value

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from hypermol.imaging import ifft3
 from hypermol.shapes import Complex, Float
+
+
+Values = Callable[[Tensor, Tensor | None], Tensor]
 
 
 class Volume(nn.Module, ABC):
@@ -31,23 +35,26 @@ class Volume(nn.Module, ABC):
     @torch.no_grad()
     def maps(self, z: Float[Tensor, "n d"] | None, chunk: int = 32768) -> Float[Tensor, "m box box box"]:
         """Real-space maps at each z ([1, D, D, D] of a homogeneous family), from every k in the lattice's ball."""
-        device = next(self.parameters()).device
-        k, index = half_ball(self.box, device)
-        rows = [None] if z is None else list(z.to(device)[:, None])
-        return torch.stack([self._map(k, index, row, chunk) for row in rows])
+        return sampled_maps(self.values, self.box, z, next(self.parameters()).device, chunk)
 
-    def _map(self, k: Tensor, index: Tensor, z: Tensor | None, chunk: int) -> Tensor:
-        size = self.box
-        flat = torch.zeros(size**3, dtype=torch.complex64, device=k.device)
-        for start in range(0, len(k), chunk):
-            flat[index[start : start + chunk]] = self.values(k[None, start : start + chunk], z)[0].to(flat.dtype)
-        whole = flat.reshape(size, size, size)
-        mirrored = whole.flip(0, 1, 2).roll((1, 1, 1), (0, 1, 2)).conj()
-        centre = size // 2
-        own = whole[centre, centre, centre].real.clone()
-        whole = whole + mirrored
-        whole[centre, centre, centre] = own.to(whole.dtype)
-        return ifft3(whole).real
+
+def sampled_maps(values: Values, box: int, z: Tensor | None, device: torch.device, chunk: int) -> Tensor:
+    """Maps [m, D, D, D] of a function ``values(k [1, p, 3], z [1, d] or None)``, sampled ``chunk`` points at a time."""
+    k, index = half_ball(box, device)
+    rows = [None] if z is None else list(z.to(device)[:, None])
+    return torch.stack([_map(values, box, k, index, row, chunk) for row in rows])
+
+
+def _map(values: Values, size: int, k: Tensor, index: Tensor, z: Tensor | None, chunk: int) -> Tensor:
+    flat = torch.zeros(size**3, dtype=torch.complex64, device=k.device)
+    for start in range(0, len(k), chunk):
+        flat[index[start : start + chunk]] = values(k[None, start : start + chunk], z)[0].to(flat.dtype)
+    whole = flat.reshape(size, size, size)
+    centre = size // 2
+    own = whole[centre, centre, centre].real.clone()
+    whole = whole + whole.flip(0, 1, 2).roll((1, 1, 1), (0, 1, 2)).conj()
+    whole[centre, centre, centre] = own.to(whole.dtype)
+    return ifft3(whole).real
 
 
 def half_ball(box: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:

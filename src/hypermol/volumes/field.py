@@ -13,7 +13,7 @@ from hypermol.kernels import slice_grid, volume_to_grid
 from hypermol.networks import GaussianEncoding, GeometricEncoding, ResidualMLP
 from hypermol.shapes import Complex, Float
 from hypermol.specs import BuildContext, register
-from hypermol.volumes.base import Volume
+from hypermol.volumes.base import Volume, sampled_maps
 
 
 @register("volume", "fourier-field")
@@ -76,6 +76,13 @@ class FieldVolume(Volume):
         """V(k, z); see Volume."""
         learned = self._learned(k, z)
         return learned + self._base(k) if self.has_base else learned
+
+    @torch.no_grad()
+    def maps(self, z: Float[Tensor, "n d"] | None, chunk: int = 32768) -> Float[Tensor, "m box box box"]:
+        """Real-space maps; see Volume. The consensus is added as the map that it is: its grid, made for interpolation
+        between nodes, holds the consensus over sinc² at the nodes themselves."""
+        learned = sampled_maps(self._learned, self.box, z, self.envelope.device, chunk)
+        return learned + self.consensus if self.has_base else learned
 
     def _learned(self, k: Tensor, z: Tensor | None) -> Tensor:
         scale = self._amplitude(k)
