@@ -11,6 +11,8 @@ import numpy as np
 from hypermol.errors import DataError
 from hypermol.simulation.models import Atoms
 
+_ELEMENTS_OF_POLYMERS = {"H": 1, "D": 1, "C": 6, "N": 7, "O": 8, "P": 15, "S": 16}
+
 
 def read_model(path: Path | str) -> Atoms:
     """Atoms of the first model in a PDB or mmCIF file (also gzipped), each weighted by its atomic number.
@@ -30,20 +32,45 @@ def read_model(path: Path | str) -> Atoms:
     if len(structure) == 0:
         raise DataError(f"{path}: holds no atoms")
     structure.remove_alternative_conformations()
-    structure.remove_hydrogens()
     structure.remove_waters()
     positions, weights, chains, labels, names = [], [], [], [], []
-    for site in structure[0].all():
-        chain = site.chain.name or "A"  # a blank chain must be nameable
-        if chain not in names:
-            names.append(chain)
-        positions.append(site.atom.pos.tolist())
-        weights.append(float(site.atom.element.atomic_number or 6))
-        chains.append(names.index(chain))
-        labels.append(f"{chain}/{site.residue.seqid}/{site.atom.name}")
+    for chain in structure[0]:
+        name = chain.name or "A"  # a blank chain must be nameable
+        if name not in names:
+            names.append(name)
+        for residue in chain:
+            polymer = _is_polymer(residue)
+            for atom in residue:
+                number = _atomic_number(atom, polymer)
+                if number > 1:
+                    positions.append(atom.pos.tolist())
+                    weights.append(float(number))
+                    chains.append(names.index(name))
+                    labels.append(f"{name}/{residue.seqid}/{atom.name}")
     if not positions or not np.isfinite(positions).all():
         raise DataError(f"{path}: expected atoms with finite coordinates, found {len(positions)} atoms")
     return Atoms(np.array(positions), np.array(weights), np.array(chains), tuple(names), tuple(labels))
+
+
+def _is_polymer(residue: Any) -> bool:
+    """Whether a residue belongs to a protein or nucleic acid: by its name, or, where force fields have names of
+    their own (HSD), by its backbone."""
+    import gemmi
+
+    kind = gemmi.find_tabulated_residue(residue.name)
+    names = {atom.name for atom in residue}
+    return kind.is_amino_acid() or kind.is_nucleic_acid() or names >= {"N", "CA", "C"}
+
+
+def _atomic_number(atom: Any, polymer: bool) -> int:
+    """In polymers the name of an atom tells its element. Files without an element column, or with names in the
+    wrong columns, would otherwise be misread (HG as mercury, CA as calcium)."""
+    name = atom.name.lstrip("0123456789'\"*").upper()
+    if polymer and not name.startswith("SE"):
+        number = _ELEMENTS_OF_POLYMERS.get(name[:1])
+        if number is not None:
+            return number
+    return int(atom.element.atomic_number) or 6
 
 
 def write_models(paths: Sequence[Path], model: Atoms, positions: Iterable[np.ndarray]) -> None:

@@ -40,7 +40,7 @@ def save_motion(path: Path, motion: Motion) -> None:
 def load_motion(path: Path) -> Motion:
     """Read what ``save_motion`` wrote. Raises DataError where the file is missing or something else."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as data:
             arrays = {name: data[name] for name in data.files}
         models = _models(arrays)
         if str(arrays["kind"]) == "arrangements":

@@ -63,7 +63,7 @@ class Truth:
         if not path.is_file():
             raise DataError(f"{folder}: expected a simulated data set, found no truth.npz in it")
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as data:
                 arrays = {name: data[name] for name in data.files}
             return _from_arrays(folder, arrays)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
