@@ -1,6 +1,14 @@
 """Arrays in, numbers out: FSC and resolution, conformation scores, gain, pose errors."""
 
-from hypermol.metrics.conformations import DirectionScore, best_direction, circular_direction, r_squared, spearman
+from hypermol.metrics.conformations import (
+    DirectionScore,
+    best_direction,
+    circular_direction,
+    circular_spearman,
+    r_squared,
+    spearman,
+    state_accuracy,
+)
 from hypermol.metrics.fsc import (
     corrected_fsc,
     fsc,
@@ -11,19 +19,25 @@ from hypermol.metrics.fsc import (
     transform_fsc,
 )
 from hypermol.metrics.gain import gain
+from hypermol.metrics.poses import PoseErrors, align_poses, pose_errors
 
 __all__ = [
     "DirectionScore",
+    "PoseErrors",
+    "align_poses",
     "best_direction",
     "circular_direction",
+    "circular_spearman",
     "corrected_fsc",
     "fsc",
     "fsc_mean",
     "gain",
     "phase_randomised",
+    "pose_errors",
     "r_squared",
     "resolution",
     "shell_numbers",
     "spearman",
+    "state_accuracy",
     "transform_fsc",
 ]

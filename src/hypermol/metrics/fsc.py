@@ -1,5 +1,7 @@
 """Fourier shell correlation and the resolution read off it (DESIGN §2)."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -55,14 +57,16 @@ def resolution(curve: Float[Tensor, " s"], pixel_size: float, threshold: float =
     """Å at which the FSC first falls below ``threshold`` (linear between shells); Nyquist's shell if it never does.
 
     0.143 between independent half maps, 0.5 against a truth (Rosenthal & Henderson 2003). Infinite where shell 1 is
-    already below.
+    already below. A shell that is not a number counts as below.
     """
     box = 2 * len(curve)
     values = [float(v) for v in curve]
     for shell in range(1, len(values)):
-        if values[shell] < threshold:
+        if not values[shell] >= threshold:
             if shell == 1:
                 return float("inf")
+            if math.isnan(values[shell]):
+                return box * pixel_size / (shell - 1)
             fall = values[shell - 1] - values[shell]
             crossing = shell - 1 + (values[shell - 1] - threshold) / fall
             return box * pixel_size / crossing

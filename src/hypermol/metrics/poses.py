@@ -1,0 +1,73 @@
+"""Errors of poses against the truth. A reconstruction from unknown poses has its own frame: one rotation, one
+origin and the hand are free, and are taken out first (``align_poses``)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from hypermol.errors import DataError
+from hypermol.imaging.rotations import geodesic_angle_deg, mirror
+from hypermol.shapes import Float
+
+
+@dataclass(frozen=True)
+class PoseErrors:
+    """Per particle: geodesic angle of the whole rotation, angle of the viewing direction (degrees), and length of
+    the shift's error (Å; NaN where no shifts were given)."""
+
+    rotation_deg: Float[np.ndarray, " n"]
+    direction_deg: Float[np.ndarray, " n"]
+    shift: Float[np.ndarray, " n"]
+
+
+def pose_errors(
+    rotation: Float[np.ndarray, "n 3 3"],
+    true_rotation: Float[np.ndarray, "n 3 3"],
+    shift: Float[np.ndarray, "n t"] | None = None,
+    true_shift: Float[np.ndarray, "n t"] | None = None,
+) -> PoseErrors:
+    """Errors of poses that share the frame of the truth. shifts: Å."""
+    angle = geodesic_angle_deg(_tensor(rotation), _tensor(true_rotation)).numpy()
+    difference = np.linalg.norm(rotation[:, 2].astype(np.float64) - true_rotation[:, 2], axis=-1)
+    direction = np.rad2deg(2 * np.arcsin(np.clip(difference / 2, 0, 1)))
+    moved = np.full(len(rotation), np.nan)
+    if shift is not None and true_shift is not None:
+        moved = np.linalg.norm(shift.astype(np.float64) - true_shift, axis=-1)
+    return PoseErrors(angle, direction, moved)
+
+
+def align_poses(
+    rotation: Float[np.ndarray, "n 3 3"],
+    true_rotation: Float[np.ndarray, "n 3 3"],
+    shift: Float[np.ndarray, "n 2"] | None = None,
+    true_shift: Float[np.ndarray, "n 2"] | None = None,
+    either_hand: bool = False,
+) -> tuple[Float[np.ndarray, "n 3 3"], Float[np.ndarray, "n 2"] | None, bool]:
+    """Poses moved to the frame of the truth by one rotation G (R → R G), one origin c (t → t + [R c]_xy) and,
+    with ``either_hand``, the mirror where that fits better. Returns rotations, shifts, and whether mirrored.
+
+    G and c are least-squares solutions (Kabsch 1976 on the matrices). Raises DataError where there are no poses.
+    """
+    if len(rotation) == 0:
+        raise DataError("align_poses: expected at least one pose")
+    hands = [rotation] if not either_hand else [rotation, mirror(_tensor(rotation)).numpy()]
+    aligned = [_rotated(hand.astype(np.float64), true_rotation) for hand in hands]
+    misfit = [float(np.median(pose_errors(hand, true_rotation).rotation_deg)) for hand in aligned]
+    best = int(np.argmin(misfit))
+    if shift is None or true_shift is None:
+        return aligned[best], None, best == 1
+    rows = aligned[best][:, :2]
+    wanted = (true_shift - shift).astype(np.float64)
+    origin = np.linalg.lstsq(rows.reshape(-1, 3), wanted.reshape(-1), rcond=None)[0]
+    return aligned[best], shift + rows @ origin, best == 1
+
+
+def _rotated(rotation: Float[np.ndarray, "n 3 3"], truth: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "n 3 3"]:
+    u, _, v = np.linalg.svd(np.einsum("nij,nik->jk", rotation, truth))
+    u[:, -1] *= np.linalg.det(u @ v)
+    return rotation @ (u @ v)
+
+
+def _tensor(array: Float[np.ndarray, "..."]) -> torch.Tensor:
+    return torch.from_numpy(array.astype(np.float64))
