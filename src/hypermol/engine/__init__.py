@@ -1,7 +1,7 @@
 """The one loop: phases, contributions, updates; devices, several processes, checkpoints and resuming."""
 
 from hypermol.engine.contracts import Contribution, Deposit, Phase, Program, Source, Step, Store, Totals
-from hypermol.engine.devices import choose_device
+from hypermol.engine.devices import choose_device, choose_precision
 from hypermol.engine.draws import Draws, generator
 from hypermol.engine.gradient import Adam, GradientStep, Outcome, initial_tensors, install
 from hypermol.engine.loop import InterruptedRun, Loop
@@ -31,6 +31,7 @@ __all__ = [
     "Store",
     "Totals",
     "choose_device",
+    "choose_precision",
     "generator",
     "initial_tensors",
     "install",

@@ -9,6 +9,17 @@ import torch
 from hypermol.errors import ConfigError
 
 
+def choose_precision(wanted: str, device: torch.device) -> str:
+    """ "float32" or "bfloat16" for network layers; "auto" takes bfloat16 where the device multiplies it natively."""
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    features = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    native = any(getattr(torch.cpu, name, lambda: False)() for name in features)
+    return "bfloat16" if native else "float32"
+
+
 def choose_device(wanted: str = "auto") -> tuple[torch.device, str]:
     """The device for ``wanted`` ("auto", "cpu", "cuda", "cuda:1", …) and a sentence that says why.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -88,6 +88,7 @@ class Composition:
     update: Any = Adam()  # noqa: RUF009 (frozen)
     phases: tuple[Any, ...] = (Training(),)
     microbatch: int = 256
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of network layers; the rest is float32 or better
 
     @property
     def represents(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from hypermol import __version__
-from hypermol.engine import Loop, Processes, RunStore, State, choose_device
+from hypermol.engine import Loop, Processes, RunStore, State, choose_device, choose_precision
 from hypermol.errors import ConfigError
 from hypermol.maps import write_map
 from hypermol.methods.context import build_context
@@ -51,6 +51,9 @@ def train(
     path, conduct = Path(path).resolve(), conduct or Conduct()
     particles = read_particles(path, datadir=datadir, passthrough=passthrough)
     _require_poses(particles, method)
+    device, _ = choose_device(conduct.device)
+    if hasattr(method, "precision"):  # settled now, so that a run resumed on another machine stays the same run
+        method = dataclasses.replace(method, precision=choose_precision(method.precision, device))
     preparation = preparation or Preparation()
     source_folder = None if datadir is None else str(Path(datadir).resolve())
     config = {
@@ -121,7 +124,7 @@ def _work(run: Run, particles: Particles, method: Any, conduct: Conduct, process
     )
     for line in (f"device: {why}", *source.notes):
         conduct.report({"event": "note", "text": line})
-    autocast = device.type == "cuda"
+    autocast = getattr(method, "precision", "float32") == "bfloat16"
     context = build_context(source, config["seed"], autocast)
     store = RunStore(run)
     loop = Loop(
