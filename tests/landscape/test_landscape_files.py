@@ -76,14 +76,14 @@ def test_the_tables_are_for_people(landscape, tmp_path):
 
 def test_maps_are_decoded_at_centres_and_along_paths(landscape, tmp_path):
     seen = []
-    write_maps(landscape, ball, 2.5, tmp_path, progress=lambda done, total: seen.append((done, total)))
+    write_maps(landscape, tmp_path, ball, 2.5, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (44, 44)
     maps, pixel_size = read_maps(tmp_path, "paths/pc1")
     assert len(maps) == 10
     assert pixel_size == pytest.approx(2.5)
     np.testing.assert_allclose(maps[3], ball(landscape.path("pc1").z[3:4])[0], rtol=1e-5)
     assert len(read_maps(tmp_path, "clusters")[0]) == 4
-    write_maps(landscape, ball, 2.5, tmp_path)
+    write_maps(landscape, tmp_path, ball, 2.5)
     assert not list(tmp_path.glob(".*"))
     with pytest.raises(DataError, match="holds no maps"):
         read_maps(tmp_path, "paths/nothing")
@@ -119,7 +119,7 @@ def test_one_dimension_few_particles_and_no_columns_work(tmp_path):
     for z in (np.arange(3.0), np.zeros((9, 2)), np.ones((1, 8))):
         few = analyze(z)
         save_landscape(few, tmp_path)
-        write_maps(few, lambda z: np.zeros((len(z), 4, 4, 4), np.float32), 1.0, tmp_path)
+        write_maps(few, tmp_path, lambda z: np.zeros((len(z), 4, 4, 4), np.float32), 1.0)
         assert load_landscape(tmp_path).kmeans.count >= 1
 
 

@@ -40,7 +40,7 @@ def test_the_graph_follows_the_data_where_the_straight_line_does_not(arc):
     line = straight_path(arc, arc.z[first], arc.z[last])
     assert line.support[5] > 5
     assert "extrapolated" in line.notes[0]
-    assert "points" in line.notes[0]
+    assert "maps 1, 2, 3" in line.notes[0]
 
 
 def test_the_nearest_particles_are_nearest(arc):

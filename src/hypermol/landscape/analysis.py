@@ -118,14 +118,14 @@ def _paths(
         return (), ("No path was walked: z is the same for all particles.",)
     names = settings.paths if latent.dimensions > 1 else ("pc1",)
     ends = (int(kmeans.particle[0]), int(kmeans.particle[-1]))
-    between = f"from cluster 0 to cluster {kmeans.count - 1}"
+    between = f"(cluster 0 to {kmeans.count - 1})"
     found = []
     for name in names:
         if name == "graph":
-            title = f"Over the data, {between}"
+            title = f"Over the data {between}"
             found.append(graph_path(latent, *ends, settings.points, seed=settings.seed, title=title))
         elif name == "straight":
-            title = f"Straight through z, {between}"
+            title = f"Straight line {between}"
             found.append(straight_path(latent, kmeans.centre[0], kmeans.centre[-1], settings.points, title=title))
         elif _component(name) < latent.dimensions:
             found.append(component_path(latent, components, _component(name), settings.points))

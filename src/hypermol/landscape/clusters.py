@@ -8,10 +8,12 @@ import numpy as np
 
 from hypermol.landscape.components import PrincipalComponents
 from hypermol.landscape.latent import Latent, subsample
+from hypermol.landscape.separation import join_unseparated
 from hypermol.shapes import Float, Int
 
 DENSITY_LIMIT = 10_000
 SEPARATE = 20
+BETWEEN = 0.3
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Clusters:
     """Groups of particles, numbered along the first principal component of z.
 
     ``label`` [N] (-1: in no group, or no z); ``particle`` [k] the row nearest to each group's mean; ``centre``
-    [k, d] the z of that particle, hence on the data; ``size`` [k] particles; ``notes`` in words.
+    [k, d] the z of that particle, hence on the data; ``size`` [k] particles; ``considered`` particles with a z;
+    ``notes`` in words.
     """
 
     method: str
@@ -27,12 +30,24 @@ class Clusters:
     particle: Int[np.ndarray, " k"]
     centre: Float[np.ndarray, "k d"]
     size: Int[np.ndarray, " k"]
+    considered: int
     notes: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
         """k."""
         return len(self.particle)
+
+    @property
+    def outside(self) -> float:
+        """Share of the particles with a z that are in no group."""
+        known = self.size.sum()
+        return 1.0 - known / self.considered if self.considered else 0.0
+
+    @property
+    def separate(self) -> bool:
+        """Whether the groups are apart: two or more, with few particles between them."""
+        return self.count > 1 and self.outside < BETWEEN
 
 
 def kmeans_clusters(latent: Latent, components: PrincipalComponents, k: int = 10, seed: int = 0) -> Clusters:
@@ -50,7 +65,7 @@ def kmeans_clusters(latent: Latent, components: PrincipalComponents, k: int = 10
 
 
 def density_clusters(latent: Latent, components: PrincipalComponents, seed: int = 0) -> Clusters:
-    """Groups of high density separated by low density (HDBSCAN; Campello et al. 2013).
+    """Groups of high density (HDBSCAN; Campello et al. 2013), those joined that no valley of density divides.
 
     Fitted on at most 10,000 particles; the others take the group of their nearest fitted neighbour. Particles
     between groups get -1. A sentence in ``notes`` says what was found.
@@ -68,9 +83,10 @@ def density_clusters(latent: Latent, components: PrincipalComponents, seed: int 
 def _hdbscan(z: Float[np.ndarray, "m d"]) -> Int[np.ndarray, " m"]:
     from sklearn.cluster import HDBSCAN
 
-    smallest = max(5, round(0.02 * len(z)))
-    model = HDBSCAN(min_cluster_size=smallest, min_samples=min(10, smallest), copy=True)
-    return model.fit(z).labels_.astype(np.int64)
+    # enough neighbours that the density at a particle is not mostly chance
+    around = min(max(10, round(0.01 * len(z))), len(z) - 1)
+    model = HDBSCAN(min_cluster_size=max(5, round(0.02 * len(z))), min_samples=around, copy=True)
+    return join_unseparated(z, model.fit(z).labels_.astype(np.int64))
 
 
 def _of_nearest(
@@ -88,7 +104,13 @@ def _density_note(label: Int[np.ndarray, " n"]) -> str:
             "Clustering by density finds no separate groups: in z the particles form one cloud, "
             "so the k-means groups are regions of a continuum rather than distinct states."
         )
-    return f"Clustering by density finds {groups} separate groups; {outside:.0%} of the particles lie between them."
+    share = f"{100 * outside:.0f} % of the particles lie between them"
+    if outside < BETWEEN:
+        return f"Clustering by density finds {groups} separate groups; {share}."
+    return (
+        f"Clustering by density finds {groups} denser places, but {share}: "
+        "preferred shapes in a continuum rather than distinct states."
+    )
 
 
 def _described(
@@ -116,5 +138,6 @@ def _described(
         particle=latent.row[position],
         centre=latent.z[position],
         size=np.bincount(renumbered[renumbered >= 0], minlength=len(order)),
+        considered=latent.size,
         notes=notes,
     )

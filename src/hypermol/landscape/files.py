@@ -72,9 +72,9 @@ def load_landscape(folder: Path) -> Landscape:
 
 def write_maps(
     landscape: Landscape,
+    folder: Path,
     decode: Decode,
     pixel_size: float,
-    folder: Path,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Decode and write the maps at the k-means centres and along all paths; earlier ones there are replaced.
@@ -142,17 +142,22 @@ def _tables(landscape: Landscape) -> dict[str, Any]:
     return {
         "seed": landscape.seed,
         "notes": list(landscape.notes),
-        "kmeans": {"method": landscape.kmeans.method, "notes": list(landscape.kmeans.notes)},
-        "density": {"method": landscape.density.method, "notes": list(landscape.density.notes)},
+        "kmeans": _cluster_table(landscape.kmeans),
+        "density": _cluster_table(landscape.density),
         "paths": [{"name": path.name, "title": path.title, "notes": list(path.notes)} for path in landscape.paths],
         "leakage": [dataclasses.asdict(item) for item in landscape.leakage],
     }
 
 
+def _cluster_table(clusters: Clusters) -> dict[str, Any]:
+    return {"method": clusters.method, "considered": clusters.considered, "notes": list(clusters.notes)}
+
+
 def _assembled(tables: dict[str, Any], arrays: dict[str, np.ndarray]) -> Landscape:
     def clusters(kind: str) -> Clusters:
         known = {name: arrays[f"{kind}.{name}"] for name in _CLUSTER_ARRAYS}
-        return Clusters(method=tables[kind]["method"], notes=tuple(tables[kind]["notes"]), **known)
+        table = tables[kind]
+        return Clusters(method=table["method"], considered=table["considered"], notes=tuple(table["notes"]), **known)
 
     def path(row: dict[str, Any]) -> Trajectory:
         known = {name: arrays[f"path.{row['name']}.{name}"] for name in _PATH_ARRAYS}

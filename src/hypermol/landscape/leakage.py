@@ -70,9 +70,17 @@ def measure_leakage(
     }
     found: list[Leakage] = []
     notes: list[str] = []
+    unknown = [name for name, functions in targets.items() if functions is None]
+    unknown += ["micrograph"] if micrograph is None else []
+    if unknown:
+        words = " and ".join(filter(None, [", ".join(unknown[:-1]), unknown[-1]]))
+        notes.append(f"Leakage was not measured for {words}: not known for these particles.")
     for name, functions in targets.items():
+        if functions is None:
+            continue
         _collect(_predicted(latent, name, functions, micrograph, seed), found, notes)
-    _collect(_by_micrograph(latent, micrograph, seed), found, notes)
+    if micrograph is not None:
+        _collect(_by_micrograph(latent, micrograph, seed), found, notes)
     return tuple(found), tuple(notes)
 
 
@@ -105,13 +113,11 @@ def _collect(result: Leakage | str, found: list[Leakage], notes: list[str]) -> N
 def _predicted(
     latent: Latent,
     name: str,
-    functions: list[Float[np.ndarray, "N f"]] | None,
+    functions: list[Float[np.ndarray, "N f"]],
     micrograph: np.ndarray | None,
     seed: int,
 ) -> Leakage | str:
     """How well z predicts ``functions`` (the best of them and of two predictors), on unseen micrographs if known."""
-    if functions is None:
-        return f"Leakage of the {name} was not measured: it is not known for these particles."
     stacked = np.concatenate(functions, axis=1)[latent.row]
     usable = np.flatnonzero(np.isfinite(stacked).all(axis=1))
     if usable.size < FEW:
@@ -130,11 +136,9 @@ def _predicted(
     return _judged(name, score, folds, seed)
 
 
-def _by_micrograph(latent: Latent, micrograph: np.ndarray | None, seed: int) -> Leakage | str:
+def _by_micrograph(latent: Latent, micrograph: np.ndarray, seed: int) -> Leakage | str:
     """How much of z the micrograph tells: whole micrographs are drawn until 5,000 particles are reached."""
     name = "micrograph"
-    if micrograph is None:
-        return "Leakage of the micrograph was not measured: it is not known for these particles."
     _, group, size = np.unique(np.asarray(micrograph)[latent.row], return_inverse=True, return_counts=True)
     shared = np.flatnonzero(size >= 2)
     if shared.size < 2:
@@ -182,7 +186,10 @@ _MEANING = {
 
 
 def _sentence(name: str, value: float, error: float, chance: float, verdict: str) -> str:
-    figure = f"(cross-validated R² {value:.2f} ± {error:.2f}; {chance:.2f} by chance)".replace("-0.00", "0.00")
+    spread = f"± {np.ceil(100 * max(error, 1e-6)) / 100:.2f}"
+    # below zero is worse than guessing the mean: nothing is nothing
+    against = "the same as by chance" if verdict == "none" else f"by chance {max(chance, 0.0):.2f}"
+    figure = f"(cross-validated R² {max(value, 0.0):.2f} {spread}; {against})"
     share = f"{100 * max(value, 0.0):.0f} %"
     if name == "micrograph":
         says = {

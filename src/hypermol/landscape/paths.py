@@ -52,7 +52,7 @@ def component_path(
         raise ConfigError(f"principal component {component + 1} does not exist: z has {latent.dimensions} dimension(s)")
     low, high = np.percentile(components.project(latent.z)[:, component], percentiles)
     z = components.mean + np.linspace(low, high, points)[:, None] * components.axes[component]
-    return _described(latent, f"pc{component + 1}", f"Along principal component {component + 1}", z)
+    return _described(latent, f"pc{component + 1}", f"Principal component {component + 1}", z)
 
 
 def straight_path(
@@ -147,11 +147,11 @@ def _described(
     support = distance / typical if typical > 0 else np.zeros_like(distance)
     far = np.flatnonzero(support > 1.0)
     if far.size:
-        words = ", ".join(str(point + 1) for point in far)
+        words = ", ".join(map(str, far))
         notes = (
             *notes,
-            f"No particle lies near point{'s' if far.size > 1 else ''} {words} of this path: "
-            "the maps there are extrapolated by the model.",
+            f"No particle lies near map{'s' if far.size > 1 else ''} {words} of this path: "
+            "what the model shows there is extrapolated.",
         )
     return Trajectory(name, title, z, latent.row[index], distance, support, notes)
 

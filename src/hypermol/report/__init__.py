@@ -1,1 +1,4 @@
+"""One self-contained HTML page per run, and the figures in it."""
 
+from hypermol.report.data import Column, Figure, FscCurve, MapSeries, ReportData
+from hypermol.report.page import render, write_report

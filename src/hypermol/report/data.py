@@ -1,0 +1,106 @@
+"""What a report shows, as plain data: filled from a run folder, or by anyone from arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hypermol.landscape import Landscape
+from hypermol.shapes import Float
+
+
+@dataclass(frozen=True)
+class MapSeries:
+    """Maps [z, y, x] of one box and pixel size (Å), in order.
+
+    ``name`` a short word (unique); ``captions`` one per map, or empty; ``coordinates`` [n, d] where they lie along
+    the principal components of z, for a path; ``notes`` sentences.
+    """
+
+    name: str
+    title: str
+    maps: Sequence[Float[np.ndarray, "D D D"]]
+    pixel_size: float
+    captions: tuple[str, ...] = ()
+    coordinates: Float[np.ndarray, "n d"] | None = None
+    notes: tuple[str, ...] = ()
+
+    def caption(self, index: int) -> str:
+        """Words under map ``index``; its number where none were given."""
+        return self.captions[index] if index < len(self.captions) else str(index)
+
+
+@dataclass(frozen=True)
+class FscCurve:
+    """Fourier shell correlation per shell: ``fsc`` [S], shell s at s / (box · pixel_size) 1/Å.
+
+    ``threshold`` where it is read (0.143 between half maps, 0.5 against a truth; None: not at all);
+    ``independence`` in words: what the two sides share ("half maps of shared poses").
+    """
+
+    label: str
+    fsc: Float[np.ndarray, " S"]
+    box: int
+    pixel_size: float
+    threshold: float | None = 0.143
+    independence: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A number per particle to colour the landscape by. ``cyclic``: an angle in degrees that wraps at 360."""
+
+    label: str
+    values: Float[np.ndarray, " N"]
+    unit: str = ""
+    cyclic: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of merit: what it is, its value in words with the unit, how it was obtained."""
+
+    label: str
+    value: str
+    how: str = ""
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything a page shows; what is absent is left out of the page with a sentence.
+
+    ``facts`` (name, value) rows of what was run; ``log`` rows of log.jsonl; ``estimates`` arrays of estimates.npz;
+    ``micrograph`` and ``defocus`` (Å) per particle; ``maps`` consensus and half maps; ``states`` maps at cluster
+    centres; ``motions`` maps along paths, the first shown first; ``settings`` the text of config.toml;
+    ``absent`` sentences on what could not be shown and why; ``warnings`` sentences the reader must not miss.
+    """
+
+    title: str
+    summary: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    figures: tuple[Figure, ...] = ()
+    log: Sequence[Mapping[str, Any]] = ()
+    estimates: Mapping[str, np.ndarray] = field(default_factory=dict)
+    landscape: Landscape | None = None
+    micrograph: np.ndarray | None = None
+    defocus: Float[np.ndarray, " N"] | None = None
+    columns: tuple[Column, ...] = ()
+    maps: tuple[MapSeries, ...] = ()
+    states: MapSeries | None = None
+    motions: tuple[MapSeries, ...] = ()
+    fsc: tuple[FscCurve, ...] = ()
+    warnings: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    settings: str = ""
+    version: str = ""
+
+    @property
+    def particles(self) -> int:
+        """Particles with an estimate (0 where there are none)."""
+        for name in ("rotation", "z", "half", "log_likelihood"):
+            if name in self.estimates:
+                return len(self.estimates[name])
+        return 0 if self.landscape is None else len(self.landscape.z)

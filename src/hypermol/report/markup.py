@@ -1,0 +1,116 @@
+"""Small pieces of HTML. Whatever comes from a file is escaped here and nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: ``anchor`` in the address, ``title`` (``short`` in the navigation), its
+    ``body`` (HTML), and ``data`` for its script."""
+
+    anchor: str
+    title: str
+    body: str
+    data: dict[str, Any] = field(default_factory=dict)
+    short: str = ""
+
+
+def text(value: object) -> str:
+    """``value`` as text that is safe in HTML and attributes."""
+    return html.escape(str(value), quote=True)
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """0.78 as "78 %"."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def paragraph(sentence: str, kind: str = "") -> str:
+    """A paragraph of plain text, with an optional CSS class."""
+    return f'<p class="{kind}">{text(sentence)}</p>' if kind else f"<p>{text(sentence)}</p>"
+
+
+def bullets(sentences: Iterable[str], kind: str = "") -> str:
+    """A list of sentences; an empty string when there are none."""
+    items = "".join(f"<li>{text(sentence)}</li>" for sentence in sentences)
+    return f'<ul class="{kind}">{items}</ul>' if items else ""
+
+
+def facts_table(rows: Iterable[tuple[str, str]]) -> str:
+    """Two columns: name and value."""
+    cells = "".join(f"<tr><th scope='row'>{text(name)}</th><td>{text(value)}</td></tr>" for name, value in rows)
+    return f'<table class="facts"><tbody>{cells}</tbody></table>' if cells else ""
+
+
+def data_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table with a header row; numbers are right-aligned by the style sheet's ``num`` class."""
+    head = "".join(f"<th scope='col'>{text(name)}</th>" for name in header)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    return f'<div class="scroll"><table class="data"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(value: object) -> str:
+    shown = text(value)
+    number = isinstance(value, int | float | np.number) or shown.replace(",", "").replace(".", "").isdigit()
+    return f'<td class="num">{shown}</td>' if number else f"<td>{shown}</td>"
+
+
+def fold(summary: str, body: str) -> str:
+    """Something long, closed at first."""
+    return f"<details><summary>{text(summary)}</summary>{body}</details>"
+
+
+def choice(name: str, options: Sequence[tuple[str, str]], label: str, pressed: int = 0) -> str:
+    """A row of buttons (value, words) of which one is pressed.
+
+    ``name`` is how scripts find it.
+    """
+    buttons = "".join(
+        f'<button type="button" data-value="{text(value)}" aria-pressed="{"true" if index == pressed else "false"}">'
+        f"{text(words)}</button>"
+        for index, (value, words) in enumerate(options)
+    )
+    return f'<div class="choice" role="group" data-choice="{text(name)}" aria-label="{text(label)}">{buttons}</div>'
+
+
+def picture(png: bytes, alternative: str) -> str:
+    """An image inside the page."""
+    return f'<img alt="{text(alternative)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+
+
+def json_script(identifier: str, value: Any) -> str:
+    """Data for the scripts of the page; NaN and infinities become null, and no text can end the element early."""
+    content = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    content = content.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return f'<script type="application/json" id="{identifier}">{content}</script>'
+
+
+def packed(values: np.ndarray) -> dict[str, Any]:
+    """An array for the scripts, as base64 of little-endian numbers: float32, int32 or uint8."""
+    values = np.asarray(values)
+    kind = "f4" if values.dtype.kind == "f" else ("u1" if values.dtype == np.uint8 else "i4")
+    content = np.ascontiguousarray(values, dtype=f"<{kind}").tobytes()
+    return {"kind": kind, "shape": list(values.shape), "base64": base64.b64encode(content).decode()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value

@@ -1,0 +1,85 @@
+"""Fourier shell correlation curves, read at their thresholds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hypermol.report.charts import MUTED, PALETTE, axis, layout, line
+from hypermol.report.data import FscCurve, ReportData
+from hypermol.report.markup import Section, data_table
+
+MARKS_A = (100, 50, 40, 30, 25, 20, 15, 12, 10, 8, 7, 6, 5, 4.5, 4, 3.5, 3, 2.5, 2, 1.5, 1)
+
+
+def resolution_section(data: ReportData) -> Section | None:
+    """The curves in one chart, and where each crosses its threshold."""
+    if not data.fsc:
+        return None
+    rows = [
+        (curve.label, resolution_words(curve), curve.threshold, curve.independence)
+        for curve in data.fsc
+        if curve.threshold is not None
+    ]
+    table = data_table(("Curve", "Resolution", "at FSC", "The two sides"), rows) if rows else ""
+    body = f'<div class="chart" data-chart="fsc"></div>{table}'
+    return Section("resolution", "Resolution", body, {"charts": {"fsc": _chart(data.fsc)}})
+
+
+def crossing(curve: FscCurve) -> float | None:
+    """Resolution (Å) where the curve first falls below its threshold, linear between shells; None if it never does."""
+    if curve.threshold is None:
+        return None
+    fsc = np.asarray(curve.fsc, dtype=float)
+    below = np.flatnonzero(fsc[1:] < curve.threshold)
+    if not below.size:
+        return None
+    shell = int(below[0]) + 1
+    drop = fsc[shell - 1] - fsc[shell]
+    at = shell - 1 + ((fsc[shell - 1] - curve.threshold) / drop if drop > 0 else 1.0)
+    return curve.box * curve.pixel_size / max(at, 1e-9)
+
+
+def resolution_words(curve: FscCurve) -> str:
+    """ "7.3 Å", or better than the last shell when the threshold is not reached."""
+    found = crossing(curve)
+    if found is None:
+        return f"better than {curve.box * curve.pixel_size / (len(curve.fsc) - 1):.1f} Å (never below)"
+    # a curve that starts below the threshold is not resolved at all
+    return f"{found:.1f} Å" if found < curve.box * curve.pixel_size else "not resolved"
+
+
+def _chart(curves: tuple[FscCurve, ...]) -> dict[str, Any]:
+    traces = []
+    for number, curve in enumerate(curves):
+        shells = np.arange(1, len(curve.fsc))
+        frequency = shells / (curve.box * curve.pixel_size)
+        resolution = [f"{1 / value:.3g}" for value in frequency]
+        hover = "%{customdata} Å: %{y:.3f}<extra>" + curve.label + "</extra>"
+        colour = PALETTE[number % len(PALETTE)]
+        traces.append(line(curve.label, frequency, curve.fsc[1:], colour, customdata=resolution, hovertemplate=hover))
+    highest = max(float(trace["x"][-1]) for trace in traces)
+    lowest = min(float(np.nanmin(curve.fsc)) for curve in curves)
+    shapes, words = [], []
+    for threshold in sorted({curve.threshold for curve in curves if curve.threshold is not None}):
+        shapes.append(
+            {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": threshold, "y1": threshold}
+            | {"line": {"color": "#8b97a3", "width": 1, "dash": "dash"}}
+        )
+        words.append(
+            {"xref": "paper", "x": 1, "y": threshold, "text": f"{threshold:g}", "showarrow": False}
+            | {"xanchor": "right", "yanchor": "bottom", "font": {"size": 11, "color": MUTED}}
+        )
+    x = axis("resolution (Å)", range=[0, highest * 1.01], **_ticks(highest))
+    y = axis("Fourier shell correlation", range=[min(-0.05, max(lowest - 0.05, -0.5)), 1.04])
+    return {"data": traces, "layout": layout(x, y, height=340, shapes=shapes, annotations=words, showlegend=True)}
+
+
+def _ticks(highest: float) -> dict[str, Any]:
+    """Round resolutions, none closer together than a tenth of the axis."""
+    chosen: list[float] = []
+    for mark in MARKS_A:
+        if 1 / mark <= highest and (not chosen or 1 / mark - 1 / chosen[-1] > 0.09 * highest):
+            chosen.append(mark)
+    return {"tickvals": [1 / mark for mark in chosen], "ticktext": [f"{mark:g}" for mark in chosen]}
