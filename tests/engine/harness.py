@@ -160,7 +160,11 @@ class Fault:
             fdopen = os.fdopen
             os.fdopen = lambda descriptor, mode: HalfWriter(fdopen(descriptor, mode, buffering=0), self)
             unwrapped = Path.open
-            Path.open = lambda path, mode: HalfWriter(unwrapped(path, mode + "b", buffering=0), self)
+            Path.open = lambda path, mode="r", *rest, **named: (
+                HalfWriter(unwrapped(path, "ab", buffering=0), self)
+                if mode == "a"
+                else unwrapped(path, mode, *rest, **named)
+            )
 
 
 class HalfWriter:
@@ -255,11 +259,11 @@ def together(folder: Path) -> None:
     """Every probe on all processes of a torchrun launch."""
     torch.set_num_threads(1)
     processes = Processes.join(torch.device("cpu"))
-    for name in PROBES:
+    for name in (*PROBES, "small_batches"):
         if processes.first:
             open_run(folder / name)
         processes.barrier()
-        run_probe(name, folder / name, processes=processes)
+        run_probe(name, folder / name, processes=processes, checkpoint_seconds=1e9)
     processes.leave()
 
 

@@ -1,8 +1,5 @@
 """Seven small programs through the real loop: each finds a known answer, however it is run."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import harness
@@ -25,17 +22,6 @@ def straight() -> dict[str, State]:
             return self[name]
 
     return Straight()
-
-
-@pytest.fixture(scope="session")
-def doubled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run folders of all probes, each run on two processes: one launch."""
-    folder = tmp_path_factory.mktemp("doubled")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launch, harness.__file__, str(folder)], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 def test_there_are_seven_and_each_is_short() -> None:

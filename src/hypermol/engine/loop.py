@@ -19,14 +19,14 @@ from hypermol.engine.processes import Processes
 from hypermol.engine.progress import Forecast
 from hypermol.engine.state import Clock, State
 from hypermol.engine.totals import BatchTotals, Pending
-from hypermol.errors import ConvergenceError, HypermolError
+from hypermol.errors import ConvergenceError, DataError, HypermolError
 
 PARTICLE = "particle index"  # travels with the rows
 PROGRESS_SECONDS = 0.25  # between two progress reports: each waits for the GPU
 
 
 class InterruptedRun(HypermolError):
-    """The job was asked to stop; its state has been saved."""
+    """The job was asked to stop. Its state is saved, or was at the last checkpoint where a whole-pass update waits."""
 
 
 @dataclasses.dataclass
@@ -52,10 +52,13 @@ class Loop:
     def run(self) -> State:
         """Begin or continue, and return the final state.
 
-        Raises ConvergenceError when no further update is possible, InterruptedRun when asked to stop, OSError when
-        a checkpoint cannot be written; then, and when killed, running again continues from the last saved state.
+        Raises DataError where there are no particles, ConvergenceError when no further update is possible,
+        InterruptedRun when asked to stop, OSError when a checkpoint cannot be written. After the last three, and when
+        killed, running again continues from the last saved state.
         """
         phases = self.program.phases
+        if self.source.count == 0:
+            raise DataError("there are no particles to work on")
         state = (self.store.latest() or self.program.initialise()).to(self.device)
         if self.processes.first:
             self.store.rewind()
@@ -177,8 +180,8 @@ class Loop:
 
     def _skip(self, state: State, reason: str, info: PassInfo, good: Clock | None) -> None:
         """Report and count. ``good``: the moment at which this state was whole, saved if this ends the run."""
-        clock = state.clock
-        row = {"event": "skipped", "phase": clock.phase, "pass": clock.pass_index, "batch": clock.batch}
+        clock, phase = state.clock, self.program.phases[state.clock.phase]
+        row = {"event": "skipped", "phase": phase.name, "pass": clock.pass_index, "batch": clock.batch}
         self._tell({**row, "reason": reason})
         try:
             guard.count_skip(state)
@@ -192,7 +195,7 @@ class Loop:
         if whole and (self._stop or self._due or last):
             self._save(state, info)
         if self._stop and not last:
-            raise InterruptedRun("the run was asked to stop; its state is saved: continue it with --resume")
+            raise InterruptedRun("the run was asked to stop; continue it with --resume")
 
     def _save(self, state: State, info: PassInfo | None) -> None:
         guard.require_finite(state)

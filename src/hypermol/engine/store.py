@@ -7,6 +7,7 @@ from typing import Any
 
 from hypermol.engine.state import State
 from hypermol.runs import Run, checkpoints
+from hypermol.runs.atomic import remove_unfinished
 
 
 @dataclasses.dataclass
@@ -26,7 +27,8 @@ class RunStore:
         return State.from_checkpoint(*found) if found else None
 
     def rewind(self) -> None:
-        """Drop what was logged after the newest state."""
+        """Drop what was logged after the newest state, and what a killed writer left half-written."""
+        remove_unfinished(self.run.path)
         data = checkpoints.latest_data(self.run.checkpoints)
         self.run.truncate_log(data["log"] if data else 0)
 

@@ -19,6 +19,18 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def is_unfinished(path: Path) -> bool:
+    """Whether ``path`` is what a killed ``atomic_file`` leaves behind."""
+    return path.name.startswith(".") and path.name.endswith(".part") and path.is_file()
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed writers left in ``folder``. Only the job that owns the folder may do so."""
+    for path in folder.iterdir():
+        if is_unfinished(path):
+            path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary neighbour of ``path`` for writing; on success it replaces ``path``, else it is removed."""

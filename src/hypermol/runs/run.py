@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hypermol.errors import ConfigError, DataError
-from hypermol.runs.atomic import write_text, write_with
+from hypermol.runs.atomic import is_unfinished, remove_unfinished, write_text, write_with
 
 FORMAT = 1
 
@@ -28,28 +28,39 @@ class Run:
     def create(cls, path: Path | str, config: Mapping[str, Any]) -> Run:
         """Start a new run with its configuration (plain nested data).
 
-        Raises ConfigError when the folder already holds something.
+        Raises ConfigError when the folder already holds something (more than what a kill during ``create`` leaves).
         """
         import tomli_w
 
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or any(not is_unfinished(entry) for entry in path.iterdir())):
             raise ConfigError(
                 f"{path} already exists; continue it with `--resume {path}`, or give another folder with -o"
             )
         path.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(path)
         write_text(path / "config.toml", tomli_w.dumps({"format": FORMAT, **config}))
         return cls(path)
 
     @classmethod
     def open(cls, path: Path | str) -> Run:
-        """An existing run. Raises ConfigError when the folder is none, DataError when its format is newer."""
+        """An existing run. Raises ConfigError when the folder is none, DataError when config.toml is no TOML or newer."""
         path = Path(path)
         if not (path / "config.toml").is_file():
             raise ConfigError(f"{path} is not a run folder (it has no config.toml); `hypermol train` makes one")
         run = cls(path)
-        if run.config["format"] > FORMAT:
-            raise DataError(f"{path}: run format {run.config['format']} is newer than this hypermol (format {FORMAT})")
+        try:
+            found = run.config.get("format")
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise DataError(f"{path / 'config.toml'}: not a TOML file ({error})") from None
+        if not isinstance(found, int):
+            raise DataError(
+                f"{path / 'config.toml'}: expected format = {FORMAT}, found {found!r}; is this a run of ours?"
+            )
+        if found > FORMAT:
+            raise DataError(
+                f"{path}: run format {found} is newer than this hypermol (format {FORMAT}); update hypermol"
+            )
         return run
 
     @property
