@@ -34,7 +34,9 @@ from hypermol.particles.stack import StackReader
 from hypermol.shapes import Float
 
 CHUNK_BYTES = 16 << 20
+CALIBRATION_BYTES = 4 << 20
 _PACKED_BYTES = 8
+_BATCH_BYTES = 64  # per pixel: a batch in use, the next, and the phases of its CTF in double precision
 Segment = tuple[NDArray[np.int64], torch.Tensor, list[NDArray[np.int64]]]
 
 
@@ -152,7 +154,7 @@ class ImageSource:
         bad: Unfit = {}
         sample = sample_images(self.particles, seed=self.preparation.sample_seed)
         # chunks of fixed size, so that sums do not depend on memory
-        chunks = self._on_device(sample, CHUNK_BYTES, bad)
+        chunks = self._on_device(sample, CALIBRATION_BYTES, bad)
         return calibrate(self.particles, self.preparation, ((pixels, groups) for _, pixels, groups in chunks)), bad
 
     @cached_property
@@ -221,8 +223,7 @@ class ImageSource:
             del packed
 
     def _segments(self, pieces: list[NDArray[np.int64]]) -> Iterator[Segment]:
-        spare = self._limit(torch.device("cpu")) - 6 * self._chunk_bytes  # raw pixels and their transforms
-        room = max(1, spare // (3 * self.lattice.size * _PACKED_BYTES))
+        room = self._segment_images(max((len(piece) for piece in pieces), default=1))
         members: list[NDArray[np.int64]] = []
         images = 0
         for piece in pieces:
@@ -234,6 +235,13 @@ class ImageSource:
             images += count
         if members:
             yield self._segment(members)
+
+    def _segment_images(self, batch_size: int) -> int:
+        """How many images a segment may hold, so that three of them, raw pixels with their transforms, and two
+        batches stay within the limit."""
+        images = batch_size * max(1, round(self.particles.images / self.particles.count))
+        spare = self._limit(torch.device("cpu")) - 6 * self._chunk_bytes - _BATCH_BYTES * images * self.lattice.size
+        return max(1, spare // (3 * _PACKED_BYTES * self.lattice.size))
 
     def _segment(self, members: list[NDArray[np.int64]]) -> Segment:
         images, valid = self.particles.images_of(np.concatenate(members))
