@@ -38,8 +38,8 @@ def simulate(recipe: Recipe, out: Path | str, progress: Progress | None = None) 
 
     Two passes: clean images first, whose variance over all pixels of the set fixes the signal-to-noise ratio,
     then noise. Images are scaled so that the noise has variance 1 (or, without noise, the signal has).
-    The folder appears only when it is complete. Raises ConfigError for impossible recipes and an ``out`` that
-    exists, DataError for unreadable models.
+    The folder appears only when it is complete; until then the disk holds the stack twice. Raises ConfigError
+    for impossible recipes and an ``out`` that exists, DataError for unreadable models.
     """
     out = Path(out)
     check_recipe(recipe)
