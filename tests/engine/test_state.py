@@ -59,6 +59,7 @@ def test_data_that_would_not_come_back_is_refused(data: dict) -> None:
 
 def test_all_finite() -> None:
     good = [torch.ones(3), torch.arange(3), torch.ones(2, dtype=torch.complex64), torch.zeros(0), torch.tensor(True)]
+    good += [torch.ones(2, dtype=torch.float64), torch.full((4,), 6e4, dtype=torch.float16), torch.full((9,), 1e37)]
     assert all_finite([])
     assert all_finite(good)
     for bad in (float("nan"), float("inf"), complex(0, float("nan"))):
@@ -208,6 +209,8 @@ def test_devices() -> None:
     assert choose_device()[1].startswith(("CPU with", "GPU "))
     with pytest.raises(ConfigError, match="unknown device"):
         choose_device("quantum")
+    with pytest.raises(ConfigError, match="not supported"):
+        choose_device("meta")
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="no usable CUDA GPU"):
             choose_device("cuda")

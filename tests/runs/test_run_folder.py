@@ -103,8 +103,18 @@ def test_estimates(run: Run) -> None:
 
 def test_estimates_that_are_pickles_are_not_loaded(run: Run) -> None:
     np.savez(run.path / "estimates.npz", z=np.array([{"a": 1}], dtype=object))
-    with pytest.raises((ValueError, DataError)):
+    with pytest.raises(DataError, match=r"estimates.npz cannot be read"):
         run.estimates()
+    (run.path / "estimates.npz").write_text("not an archive")
+    with pytest.raises(DataError, match=r"estimates.npz cannot be read"):
+        run.estimates()
+
+
+def test_curves(run: Run) -> None:
+    assert run.curves() == {}
+    run.volumes.mkdir()
+    run.save_curves({"fsc": np.linspace(1, 0, 5)})
+    assert np.array_equal(run.curves()["fsc"], np.linspace(1, 0, 5))
 
 
 def test_metrics_are_added_to(run: Run) -> None:

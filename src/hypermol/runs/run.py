@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import tomllib
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class Run:
 
     @classmethod
     def open(cls, path: Path | str) -> Run:
-        """An existing run. Raises ConfigError when the folder is none, DataError when config.toml is no TOML or newer."""
+        """An existing run. Raises ConfigError when the folder is none, DataError when config.toml is bad or newer."""
         path = Path(path)
         if not (path / "config.toml").is_file():
             raise ConfigError(f"{path} is not a run folder (it has no config.toml); `hypermol train` makes one")
@@ -66,7 +67,7 @@ class Run:
     @property
     def config(self) -> dict[str, Any]:
         """The whole config.toml."""
-        return tomllib.loads((self.path / "config.toml").read_text())
+        return tomllib.loads((self.path / "config.toml").read_text(encoding="utf-8"))
 
     @property
     def checkpoints(self) -> Path:
@@ -119,7 +120,10 @@ class Run:
         write_with(self.path / "estimates.npz", lambda stream: np.savez(stream, **arrays))
 
     def estimates(self) -> dict[str, np.ndarray]:
-        """What was inferred per particle, in the input's order. Raises ConfigError where nothing was."""
+        """What was inferred per particle, in the input's order.
+
+        Raises ConfigError where nothing was, DataError where the file cannot be read.
+        """
         path = self.path / "estimates.npz"
         if not path.exists():
             reason = "it infers nothing per particle, or has not finished"
@@ -127,8 +131,7 @@ class Run:
                 f"{self.path} has no estimates.npz: {reason}; finish it with --resume, "
                 "or give each particle an estimate with --assign"
             )
-        with np.load(path, allow_pickle=False) as data:
-            return {name: data[name] for name in data.files}
+        return _arrays(path)
 
     def save_curves(self, curves: Mapping[str, np.ndarray]) -> None:
         """Write volumes/curves.npz: FSC per shell by name."""
@@ -138,10 +141,7 @@ class Run:
     def curves(self) -> dict[str, np.ndarray]:
         """FSC per shell by name (empty where none were computed)."""
         path = self.volumes / "curves.npz"
-        if not path.exists():
-            return {}
-        with np.load(path, allow_pickle=False) as data:
-            return {name: data[name] for name in data.files}
+        return _arrays(path) if path.exists() else {}
 
     def save_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Add figures to metrics.json: name → {"value", "unit", "how"}."""
@@ -155,7 +155,16 @@ class Run:
 
 def fingerprint(path: Path) -> str:
     """SHA-256 of a metadata file: a resumed run must see the particles it started with."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return {name: data[name] for name in data.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be read ({error}); remove it and finish the run with --resume") from error
 
 
 def _jsonable(value: Any) -> Any:
