@@ -11,6 +11,7 @@ import pytest
 
 from hypermol.errors import ConventionError, DataError
 from hypermol.particles import ImageSource, StackReader, StackWriter, check_particles, read_particles
+from hypermol.particles.raw import sample_images
 
 INTERNALS = re.compile(r"Traceback|ValueError|KeyError|TypeError|UnicodeDecode|ndarray|dtype|<class|Errno")
 
@@ -195,6 +196,25 @@ def test_unfit_images(star: Path, value: float, whole: bool, expected: str):
         ImageSource(read_particles(star)).load_all()
     with pytest.raises(DataError, match="000008@"):
         next(iter(ImageSource(read_particles(star), memory_limit_bytes=1).batches(np.arange(12), 4)))
+
+
+def test_large_sets_are_sampled_first_and_watched_while_streaming(tmp_path: Path):
+    """A bad image outside the sample passes check (which says how many it read) and is named when it streams."""
+    pixels = np.random.default_rng(0).normal(size=(1600, 8, 8)).astype(np.float32)
+    with StackWriter(tmp_path / "p.mrcs", 8, 2.0) as stack:
+        stack.append(pixels)
+    particles = read_particles(tmp_path / "p.mrcs")
+    outside = int(np.setdiff1d(np.arange(1600), sample_images(particles))[500])
+    pixels[outside, 2, 2] = np.nan
+    with StackWriter(tmp_path / "p.mrcs", 8, 2.0) as stack, np.errstate(invalid="ignore"):
+        stack.append(pixels)
+    sampled = check_particles(particles, every_pixel_bytes=100_000)
+    assert (sampled.checked, sampled.problems) == (1000, ())
+    assert "pixels: 1000 of 1600 images" in "\n".join(sampled.lines())
+    assert check_particles(particles).problems
+    streamed = ImageSource(particles, memory_limit_bytes=1).batches(np.arange(1600), 64)
+    with pytest.raises(DataError, match=f"{outside + 1:06d}@"):
+        list(streamed)
 
 
 @pytest.mark.parametrize(

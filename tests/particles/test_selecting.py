@@ -30,6 +30,12 @@ def test_a_selection_of_a_subset_counts_within_the_subset(star: Path):
     assert read_particles(star.parent / "one.star").image_index.tolist() == [9]
 
 
+@pytest.mark.parametrize("indices", [[1, 1], [12], [-1]])
+def test_impossible_subsets(star: Path, indices: list[int]):
+    with pytest.raises(DataError, match="names each particle once"):
+        read_particles(star).subset(np.array(indices))
+
+
 def test_a_plain_stack(star: Path):
     path = star.parent / "particles.mrcs"
     write_selection(read_particles(path), [3, 8], star.parent / "two.mrcs")

@@ -15,6 +15,7 @@ from hypermol.particles.prepare import Calibration, Preparation, check_preparati
 from hypermol.shapes import Float, Int
 
 BACKGROUND_RADIUS = 0.45
+_CORNER_PX = 5.0
 FEW_IMAGES = 8
 EMPTY_CORNERS = 1e-6
 _FLOOR = 1e-6
@@ -69,12 +70,17 @@ def calibrate(
     return Calibration(offset, scale, sign, sigma, noise.float(), tuple(notes))
 
 
+def background_radius(box: int) -> float:
+    """Pixels farther from the centre than this (px) are background: 0.45 D, less where corners would be tiny."""
+    return min(BACKGROUND_RADIUS * box, box / 2**0.5 - _CORNER_PX)
+
+
 def _sums(pixels: torch.Tensor, target: int) -> _Sums:
     box = pixels.shape[-1]
     axis = torch.arange(box, device=pixels.device) - box // 2
-    outside = (axis[:, None] ** 2 + axis[None, :] ** 2) > (BACKGROUND_RADIUS * box) ** 2
+    outside = (axis[:, None] ** 2 + axis[None, :] ** 2) > background_radius(box) ** 2
     # the affine map changes this spectrum by its scale only: the window's own mean is taken off in it
-    spectrum = corner_spectrum(fourier_crop(pixels, target), BACKGROUND_RADIUS * target).double()
+    spectrum = corner_spectrum(fourier_crop(pixels, target), background_radius(target)).double()
     whole = _moments(pixels.flatten())
     return _Sums(len(pixels), _moments(pixels[:, outside].flatten()), whole, spectrum * len(pixels))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -72,8 +73,11 @@ class ImageSource:
 
     @property
     def calibration(self) -> Calibration:
-        """Normalisation, sign and noise, from a seeded sample of the images. Raises DataError for unfit ones."""
+        """Normalisation, sign and noise, from a seeded sample of the images. Raises DataError for unfit ones (all
+        of the set where it fits in memory, not only those of the sample)."""
         calibration, bad = self._calibrated
+        if bad and self.storage is not None:
+            self._prepare_all(None)
         self._refuse(bad)
         return calibration
 
@@ -86,7 +90,7 @@ class ImageSource:
     def notes(self) -> tuple[str, ...]:
         """In words: the contrast sign and where images are kept."""
         place = "streamed from disk (too large for the memory given)" if self.storage is None else str(self.storage)
-        return (*self.calibration.notes, f"prepared images: {place}")
+        return (*self._calibrated[0].notes, f"prepared images: {place}")
 
     @property
     def packed_bytes(self) -> int:
@@ -216,11 +220,12 @@ class ImageSource:
     def _streamed(self, pieces: list[NDArray[np.int64]]) -> Iterator[Batch]:
         """Batches out of segments: as many batches at a time as fit, read in the order of the disk. Three
         segments may be alive: the one in use, the one waiting, the one being read."""
-        for wanted, packed, members in prefetched(self._segments(pieces), ahead=1):
-            for piece in members:
-                images, valid = self.particles.images_of(piece)
-                yield self._assemble(piece, images, valid, packed, np.searchsorted(wanted, images))
-            del packed
+        with closing(prefetched(self._segments(pieces), ahead=1)) as segments:
+            for wanted, packed, members in segments:
+                for piece in members:
+                    images, valid = self.particles.images_of(piece)
+                    yield self._assemble(piece, images, valid, packed, np.searchsorted(wanted, images))
+                del packed
 
     def _segments(self, pieces: list[NDArray[np.int64]]) -> Iterator[Segment]:
         room = self._segment_images(max((len(piece) for piece in pieces), default=1))
@@ -257,6 +262,9 @@ class ImageSource:
         slots: NDArray[np.int64],
     ) -> Batch:
         slots = np.where(valid, slots, 0)
-        chosen = packed[torch.from_numpy(slots).to(packed.device)].to(self.device)
+        chosen = packed[torch.from_numpy(slots).to(packed.device)]
+        if chosen.device.type == "cpu" and torch.device(self.device).type == "cuda":
+            chosen = chosen.pin_memory()
+        chosen = chosen.to(self.device, non_blocking=True)
         noise = self._calibrated[0].noise
         return assemble(self._tables, particles, images, valid, chosen, self.lattice, self.pixel_size, noise)

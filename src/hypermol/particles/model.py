@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hypermol.errors import DataError
+
 if TYPE_CHECKING:
     from hypermol.imaging.ctf import CTF
 
@@ -116,8 +118,11 @@ class Particles:
         """The given particles, in the given order, with their images in file order.
 
         Stacks, optics groups and the original document are kept, so a subset can still be written back.
+        Raises DataError for a number that does not exist or is given twice.
         """
         indices = np.asarray(indices, dtype=np.int64)
+        if len(np.unique(indices)) < len(indices) or ((indices < 0) | (indices >= self.count)).any():
+            raise DataError(f"{self.path}: a subset names each particle once, by a number from 0 to {self.count - 1}")
         new_number = np.full(self.count, -1, dtype=np.int64)
         new_number[indices] = np.arange(len(indices))
         keep = np.flatnonzero(new_number[self.image_particle] >= 0)

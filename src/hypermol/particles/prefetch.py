@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _WAIT_S = 0.2
 
 
-def prefetched(source: Iterator[T], ahead: int = 2) -> Iterator[T]:
+def prefetched(source: Iterator[T], ahead: int = 2) -> Generator[T]:
     """The items of ``source``, up to ``ahead`` of them made in advance by a thread.
 
     An error in the thread is raised where the item was due. Leaving the loop early ends the thread. Besides the

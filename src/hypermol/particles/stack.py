@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 
@@ -64,18 +65,19 @@ class StackReader:
         order = np.argsort(indices, kind="stable")
         with open(self.path, "rb", buffering=0) as file:
             for start, stop in _runs(indices[order], max(1, LARGEST_READ // self.header.section_bytes)):
-                images = self._read_run(file.fileno(), int(indices[order[start]]), stop - start)
+                images = self._read_run(file, int(indices[order[start]]), stop - start)
                 out[order[start:stop]] = images
         return out
 
-    def _read_run(self, descriptor: int, first: int, count: int) -> NDArray:
+    def _read_run(self, file: FileIO, first: int, count: int) -> NDArray:
         header = self.header
         buffer = np.empty((count, header.rows, header.columns), dtype=header.dtype)
         view = memoryview(buffer.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
         offset, done = header.data_offset + first * header.section_bytes, 0
+        file.seek(offset)
         while done < len(view):
-            got = os.preadv(descriptor, [view[done:]], offset + done)
-            if got == 0:
+            got = file.readinto(view[done:])
+            if not got:
                 raise DataError(
                     f"{self.path}: the file ends inside image {first + done // header.section_bytes + 1}, but its "
                     f"header promises {header.sections}; copy or extract the stack again"
