@@ -6,11 +6,11 @@ from typing import Any
 
 from hypermol.errors import ConfigError
 from hypermol.methods.autodecoder import AUTODECODER
-
+from hypermol.methods.backprojection import BACKPROJECTION
 from hypermol.methods.cryodrgn import CRYODRGN
 from hypermol.methods.neural_homogeneous import NEURAL_HOMOGENEOUS
 
-METHODS = {method.name: method for method in (CRYODRGN, AUTODECODER, NEURAL_HOMOGENEOUS)}
+METHODS = {method.name: method for method in (BACKPROJECTION, CRYODRGN, AUTODECODER, NEURAL_HOMOGENEOUS)}
 
 
 def find_method(name: str) -> Any:

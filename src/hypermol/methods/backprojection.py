@@ -1,0 +1,101 @@
+"""Back projection from known poses: one consensus map with half maps, FSC and mask, in one pass."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hypermol.engine import Contribution, Draws, Phase, Program, State, Step
+from hypermol.methods.method import Results
+from hypermol.reconstruction import Accumulators, ConsensusMaps, form_maps, insertion
+from hypermol.specs import BuildContext, register
+
+SUMS = "sums"
+
+
+@register("method", "backprojection")
+@dataclasses.dataclass(frozen=True)
+class BackProjection:
+    """CTF-weighted back projection and Wiener filter; every image is seen once.
+
+    batch_size: particles inserted at a time; oversampling: of the Fourier grid.
+    """
+
+    name: str = "backprojection"
+    source: str = "Scheres 2012, J. Struct. Biol. 180:519 (eq. 3, one iteration); Rosenthal & Henderson 2003"
+    batch_size: int = 512
+    oversampling: int = 2
+
+    represents = "voxel grid in Fourier space"
+    infers = "nothing per particle"
+    optimises = "posterior of the map, in closed form"
+    needs_poses = True
+
+    @property
+    def microbatch(self) -> int:
+        """Particles per contribution."""
+        return self.batch_size
+
+    def program(self, context: BuildContext) -> Program:
+        """One pass that adds up, at whose end the maps are formed."""
+        step = Step(self._contribute, self._maps(context))
+        phase = Phase("back-project", (step,), 1, self.batch_size, apply_every=None, shuffle=False)
+        data = {"box": context.box, "pixel_size": context.pixel_size, "points": context.points}
+        return Program(lambda: State(data=dict(data)), (phase,))
+
+    def _contribute(self, state: State, batch: Any, draws: Draws) -> Contribution:
+        return Contribution({SUMS: insertion(batch, self.oversampling)}, info={"images": float(batch.valid.sum())})
+
+    def _maps(self, context: BuildContext) -> Callable[[State, dict[str, Tensor]], State]:
+        def apply(state: State, totals: dict[str, Tensor]) -> State:
+            sums = Accumulators.view(totals[SUMS], context.box, self.oversampling)
+            maps = form_maps(sums, context.pixel_size, context.seed)
+            return State(tensors={**maps.named_maps(), **_curves(maps)}, data=_words(maps))
+
+        return apply
+
+    def results(self, state: State, context: BuildContext) -> Results:
+        """consensus, half1, half2 and mask; the four FSC curves; the resolution where they cross 0.143."""
+        maps = {name: state.tensors[name].cpu() for name in ("consensus", "half1", "half2", "mask")}
+        curves = {
+            name: t.cpu().numpy().astype(np.float32) for name, t in state.tensors.items() if name.startswith("fsc_")
+        }
+        return Results(maps=maps, metrics=state.data["metrics"], curves=curves)
+
+    def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
+        """The consensus map, [1, D, D, D], or once per row where some z is asked for."""
+
+        def decode(z: Tensor | None = None) -> Tensor:
+            map_ = state.tensors["consensus"][None]
+            return map_ if z is None else map_.expand(len(z), -1, -1, -1)
+
+        return decode
+
+
+BACKPROJECTION = BackProjection()
+
+
+def _curves(maps: ConsensusMaps) -> dict[str, Tensor]:
+    return {f"fsc_{name}": torch.as_tensor(curve) for name, curve in maps.curves.named().items()}
+
+
+def _words(maps: ConsensusMaps) -> dict[str, Any]:
+    """What metrics.json will say."""
+    curves = maps.curves
+    how = {
+        "unmasked": "FSC of the half maps at 0.143, no mask",
+        "masked": f"FSC of the half maps at 0.143, mask {maps.mask_origin}",
+        "corrected": "the masked FSC less what the mask alone makes (phases randomised from shell "
+        f"{curves.first_randomised})",
+    }
+    note = f"; independence: {curves.independence} (the halves share their poses)"
+    metrics = {
+        f"resolution_{name}": {"value": curves.resolution(name), "unit": "Å", "how": words + note}
+        for name, words in how.items()
+    }
+    return {"metrics": metrics}
