@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from hypermol.runs import Run, write_text
 from hypermol.simulation import Truth
 
 SEEDS = (0, 1, 2)
-OURS = {
+OURS: dict[str, dict[str, Any]] = {
     "hypermol float32": {"precision": "float32"},
     "hypermol": {},
     "hypermol marching": {"phases.0.march_start": 0.25},
@@ -43,11 +44,11 @@ def main(arguments: list[str] | None = None) -> None:
     rows = []
     for seed in chosen.seeds:
         folder = chosen.work / f"n{chosen.particles}-e{chosen.epochs}-seed{seed}"
-        _once(folder / "data.json", lambda f=folder, s=seed: _simulate(f / "data", chosen.particles, s))
-        rows.append(_once(folder / "peer.json", lambda f=folder, s=seed: _peer(f, chosen.epochs, s)))
+        _once(folder / "data.json", partial(_simulate, folder / "data", chosen.particles, seed))
+        rows.append(_once(folder / "peer.json", partial(_peer, folder, chosen.epochs, seed)))
         for name, settings in OURS.items():
             job = folder / f"{name.replace(' ', '-')}.json"
-            rows.append(_once(job, lambda f=folder, n=name, x=settings, s=seed: _ours(f, n, x, chosen.epochs, s)))
+            rows.append(_once(job, partial(_ours, folder, name, settings, chosen.epochs, seed)))
         _write(chosen, rows)
     print(f"written: {chosen.out}")
 
@@ -69,7 +70,7 @@ def _once(path: Path, job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _simulate(folder: Path, particles: int, seed: int) -> dict[str, Any]:
-    size = ["-n", str(particles), "--box", "64", "--snr", "0.1", "--seed", str(seed)]
+    size: list[str | Path] = ["-n", str(particles), "--box", "64", "--snr", "0.1", "--seed", str(seed)]
     _hypermol(["simulate", "hinge", "-o", folder, *size], folder.with_suffix(".log"))
     return {"seed": seed}
 
@@ -79,9 +80,32 @@ def _peer(folder: Path, epochs: int, seed: int) -> dict[str, Any]:
     poses, ctf, out = folder / "pose.pkl", folder / "ctf.pkl", folder / "peer"
     run_timed([programs / "cryodrgn", "parse_pose_star", data, "-o", poses], folder / "parse-pose.log")
     run_timed([programs / "cryodrgn", "parse_ctf_star", data, "-o", ctf], folder / "parse-ctf.log")
-    work = ["--poses", poses, "--ctf", ctf, "--zdim", "8", "-n", str(epochs), "-b", "16", "--seed", str(seed)]
+    work: list[str | Path] = [
+        "--poses",
+        poses,
+        "--ctf",
+        ctf,
+        "--zdim",
+        "8",
+        "-n",
+        str(epochs),
+        "-b",
+        "16",
+        "--seed",
+        str(seed),
+    ]
     size = ["--enc-dim", "256", "--enc-layers", "3", "--dec-dim", "256", "--dec-layers", "3"]
-    command = [programs / "cryodrgn", "train_vae", data, "-o", out, *work, *size, "--uninvert-data", "--no-analysis"]
+    command: list[str | Path] = [
+        programs / "cryodrgn",
+        "train_vae",
+        data,
+        "-o",
+        out,
+        *work,
+        *size,
+        "--uninvert-data",
+        "--no-analysis",
+    ]
     timed = run_timed(command, folder / "peer.log")
     seconds = _peer_epoch_seconds(timed.output)
     maps = _peer_maps(programs, folder, out, epochs)
@@ -90,7 +114,7 @@ def _peer(folder: Path, epochs: int, seed: int) -> dict[str, Any]:
 
 def _peer_epoch_seconds(output: str) -> list[float]:
     """From lines such as "Finished in 0:04:31.2" of its log, one per epoch."""
-    found = re.findall(r"Epoch: *\d+ .*?;? *Finished in (\d+):(\d+):([\d.]+)", output)
+    found = re.findall(r"Epoch: *\d+ .*Finished in (\d+):(\d+):([\d.]+)", output)
     return [3600 * int(h) + 60 * int(m) + float(s) for h, m, s in found]
 
 
@@ -99,10 +123,10 @@ def _peer_maps(programs: Path, folder: Path, out: Path, epochs: int) -> Callable
     from hypermol.particles.cryodrgn import read_arrays
 
     last = _last_epoch(out)
-    z = np.asarray(read_arrays(out / f"z.{last}.pkl"))[_compared(folder)]
+    z = np.asarray(read_arrays(out / f"z.{last}.pkl")[0])[_compared(folder)]
     np.savetxt(folder / "z.txt", z)
     maps = folder / "peer-maps"
-    arguments = ["-c", out / "config.yaml", "-o", maps, "--zfile", folder / "z.txt", "--Apix", "3.0"]
+    arguments: list[str | Path] = ["-c", out / "config.yaml", "-o", maps, "--zfile", folder / "z.txt", "--Apix", "3.0"]
     run_timed([programs / "cryodrgn", "eval_vol", out / f"weights.{last}.pkl", *arguments], folder / "eval.log")
     files = sorted(maps.glob("*.mrc"))
     return lambda place: read_map(files[place])[0]
