@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from hypermol.landscape import LandscapeSettings, analyze
 from hypermol.report import Column, Figure, FscCurve, MapSeries, ReportData
 
-BOX, PIXEL, COUNT = 40, 3.2, 3000
+BOX, PIXEL, COUNT = 32, 4.0, 3000
 
 
 def globule(random, centre, count, radius):
@@ -75,11 +75,11 @@ def half_maps_and_curves(random):
     noise = [0.35 * random.normal(size=truth.shape).astype("f4") for _ in range(2)]
     halves = [truth + part for part in noise]
     shells = np.arange(BOX // 2)
-    masked = 1 / (1 + np.exp((shells - 13) / 1.4))
+    masked = 1 / (1 + np.exp((shells - 10.5) / 1.2))
     shown = [
-        FscCurve("masked", masked, BOX, PIXEL, 0.143, "half maps of shared poses"),
-        FscCurve("unmasked", 1 / (1 + np.exp((shells - 11) / 1.7)), BOX, PIXEL, 0.143, "half maps of shared poses"),
-        FscCurve("phase-randomised", masked * (shells < 6) + 0.03 * random.normal(size=20), BOX, PIXEL, None),
+        FscCurve("masked", masked, PIXEL, 0.143, "half maps of shared poses"),
+        FscCurve("unmasked", 1 / (1 + np.exp((shells - 9) / 1.4)), PIXEL, 0.143, "half maps of shared poses"),
+        FscCurve("phase-randomised", masked * (shells < 6) + 0.03 * random.normal(size=BOX // 2), PIXEL, None),
     ]
     return halves, tuple(shown)
 
@@ -118,7 +118,7 @@ def report_data():
     )
     facts = (
         ("Method", "cryodrgn (Zhong et al. 2021, Nature Methods 18, 176)"),
-        ("Input", "particles.star: 3,000 particles, box 40 px at 3.2 Å/px"),
+        ("Input", "particles.star: 3,000 particles, box 32 px at 4 Å/px"),
         ("Device", "CPU (2 threads), float32"),
         ("Time", "5 min 02 s for 14 passes"),
         ("Seed", "3"),

@@ -13,7 +13,7 @@ from hypermol.report.pictures import contact_sheet, crop_half_width, png_grey, s
 from hypermol.report.sections.coverage import cell_counts, cell_order, coverage_section, coverage_sentence, smoothed
 from hypermol.report.sections.latent import euler_columns, landscape_section, shown_particles
 from hypermol.report.sections.learning import convergence_sentence, learning_section
-from hypermol.report.sections.resolution import crossing, resolution_section, resolution_words
+from hypermol.report.sections.resolution import resolution_section, resolution_words
 
 
 def test_projections_and_slices_have_their_axes_where_they_are_said_to_be():
@@ -56,14 +56,14 @@ def test_the_scale_bar_is_as_long_as_it_says():
 
 
 def test_resolution_is_read_between_shells():
-    curve = FscCurve("half", np.array([1, 0.9, 0.6, 0.2, 0.1, 0.0]), box=12, pixel_size=2.0, threshold=0.143)
-    assert crossing(curve) == pytest.approx(24 / (3 + 0.57))
-    assert resolution_words(curve) == "6.7 Å"
-    never = FscCurve("half", np.full(6, 0.9), 12, 2.0)
-    assert resolution_words(never) == "better than 4.8 Å (never below)"
-    assert resolution_words(FscCurve("half", np.r_[1.0, np.zeros(5)], 12, 2.0)) == "not resolved"
-    assert crossing(FscCurve("random", np.zeros(6), 12, 2.0, threshold=None)) is None
-    section = resolution_section(ReportData("run", fsc=(curve, FscCurve("random", np.zeros(6), 12, 2.0, None))))
+    curve = FscCurve("half", np.array([1, 0.9, 0.6, 0.2, 0.1, 0.0]), pixel_size=2.0, threshold=0.143)
+    assert resolution_words(curve) == f"{24 / (3 + 0.57):.1f} Å" == "6.7 Å"
+    never = FscCurve("half", np.full(6, 0.9), 2.0)
+    assert resolution_words(never) == "4.8 Å or better (never below)"
+    assert resolution_words(FscCurve("half", np.r_[1.0, np.zeros(5)], 2.0)) == "not resolved"
+    unread = FscCurve("random", np.zeros(6), 2.0, threshold=None)
+    assert resolution_words(unread) == ""
+    section = resolution_section(ReportData("run", fsc=(curve, unread)))
     assert "6.7 Å" in section.body
     assert "random" not in section.body
     assert [trace["name"] for trace in section.data["charts"]["fsc"]["data"]] == ["half", "random"]

@@ -50,7 +50,7 @@ def test_what_matters_is_said(page, report_data):
         "3,000 particles were placed in a landscape of 4 dimensions",
         "12 particles were skipped",
         "No UMAP",
-        "3.2 Å/px",
+        "4 Å/px",
         "20 Å",
         "half maps of shared poses",
         "The loss has levelled off",

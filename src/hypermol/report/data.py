@@ -17,7 +17,8 @@ class MapSeries:
     """Maps [z, y, x] of one box and pixel size (Å), in order.
 
     ``name`` a short word (unique); ``captions`` one per map, or empty; ``coordinates`` [n, d] where they lie along
-    the principal components of z, for a path; ``notes`` sentences.
+    the principal components of z, for a path; ``notes`` sentences; ``original_box`` (px) where larger maps were
+    resampled to be shown.
     """
 
     name: str
@@ -27,6 +28,17 @@ class MapSeries:
     captions: tuple[str, ...] = ()
     coordinates: Float[np.ndarray, "n d"] | None = None
     notes: tuple[str, ...] = ()
+    original_box: int | None = None
+
+    @property
+    def box(self) -> int:
+        """Box size (px) of the maps as they were, before they were made smaller to be shown."""
+        return self.original_box or np.asarray(self.maps[0]).shape[0]
+
+    @property
+    def width(self) -> float:
+        """The field that the maps span, in Å."""
+        return np.asarray(self.maps[0]).shape[0] * self.pixel_size
 
     def caption(self, index: int) -> str:
         """Words under map ``index``; its number where none were given."""
@@ -35,7 +47,7 @@ class MapSeries:
 
 @dataclass(frozen=True)
 class FscCurve:
-    """Fourier shell correlation per shell: ``fsc`` [S], shell s at s / (box · pixel_size) 1/Å.
+    """Fourier shell correlation per shell: ``fsc`` [D/2], shell s at s / (D · pixel_size) 1/Å.
 
     ``threshold`` where it is read (0.143 between half maps, 0.5 against a truth; None: not at all);
     ``independence`` in words: what the two sides share ("half maps of shared poses").
@@ -43,10 +55,14 @@ class FscCurve:
 
     label: str
     fsc: Float[np.ndarray, " S"]
-    box: int
     pixel_size: float
     threshold: float | None = 0.143
     independence: str = ""
+
+    @property
+    def width(self) -> float:
+        """The field that the maps span, D · pixel_size, in Å."""
+        return 2 * len(self.fsc) * self.pixel_size
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,13 @@ class Scene:
     voxel: float
     level: float
 
+    @property
+    def radius(self) -> float:
+        """Å from the middle of the frames to the farthest voxel inside the first contour of any of them."""
+        inside = np.argwhere(self.frames.max(axis=0) > self.level)
+        middle = (np.array(self.frames.shape[1:]) - 1) / 2
+        return self.voxel * float(np.linalg.norm(inside - middle, axis=1).max(initial=1.0))
+
     def payload(self) -> dict[str, Any]:
         """For the script of the page."""
         return {
@@ -51,6 +58,7 @@ class Scene:
             "step": self.step,
             "sigma": self.sigma,
             "level": self.level,
+            "radius": self.radius,
             "frames": [packed(frame.ravel()) for frame in self.frames],
             "axis": telling_axis(self.frames),
             "change": packed(self.change.ravel()),

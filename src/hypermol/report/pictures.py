@@ -81,7 +81,7 @@ def contact_sheet(series: MapSeries, axis: int = SIDE_VIEW, columns_hint: int = 
         f'<figure class="contact" data-contact style="--columns:{min(len(maps), columns_hint)}">'
         f'<div class="controls">{choice("kind", KINDS, "Projections or slices")}'
         f"{choice('axis', [(letter, f'along {letter}') for letter in AXES], 'Axis', pressed=axis)}</div>"
-        f"{''.join(sheets)}<figcaption>{text(series.title)}. {_size_words(maps, series, width)}</figcaption>"
+        f"{''.join(sheets)}<figcaption>{text(series.title)}. {_size_words(series, width)}</figcaption>"
         f"{note}</figure>"
     )
 
@@ -104,7 +104,6 @@ def _cell(png: bytes, kind: str, caption: str, width: float) -> str:
     return f'<div class="cell"><div class="frame">{shown}{bar}</div><div class="words">{text(caption)}</div></div>'
 
 
-def _size_words(maps: Sequence[np.ndarray], series: MapSeries, width: float) -> str:
-    box = maps[0].shape[0]
-    shown = "whole box shown" if width >= box * series.pixel_size else f"central {width:.0f} Å shown"
-    return f"Box {box} px at {series.pixel_size:.4g} Å/px ({box * series.pixel_size:.0f} Å), {shown}."
+def _size_words(series: MapSeries, width: float) -> str:
+    shown = "whole box shown" if width >= series.width * 0.999 else f"central {width:.0f} Å shown"
+    return f"Box {series.box} px at {series.width / series.box:.4g} Å/px ({series.width:.0f} Å), {shown}."

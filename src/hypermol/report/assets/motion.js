@@ -25,7 +25,7 @@ hypermol.motion = (function () {
       now.position = 0;
       if (slider) { slider.max = now.frames.length - 1; slider.value = 0; }
       const span = scene.size.map((count) => (count - 1) * scene.voxel);
-      stage.frame(span.map((length) => length / 2), 0.5 * Math.hypot(...span) * 0.86);
+      stage.frame(span.map((length) => length / 2), scene.radius);
       for (const strip of document.querySelectorAll("[data-strip]")) strip.hidden = strip.dataset.strip !== scene.name;
       if (ghost) shadow();
       hypermol.inset.path(root, scene);

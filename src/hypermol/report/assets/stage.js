@@ -116,7 +116,7 @@ hypermol.stage = (function () {
 
     // pixels of the page per Å
     function scale() {
-      return (0.46 * Math.min(canvas.clientWidth, canvas.clientHeight) * state.zoom) / state.radius;
+      return (0.44 * Math.min(canvas.clientWidth, canvas.clientHeight) * state.zoom) / state.radius;
     }
 
     function draw() {
@@ -133,7 +133,7 @@ hypermol.stage = (function () {
       const t = state.turn;
       gl.uniformMatrix3fv(uniform.turn, false, [t[0], t[3], t[6], t[1], t[4], t[7], t[2], t[5], t[8]]);
       gl.uniform3fv(uniform.centre, state.centre);
-      gl.uniform3f(uniform.fit, (2 * perUnit) / canvas.clientWidth, (2 * perUnit) / canvas.clientHeight, 1 / (1.6 * state.radius));
+      gl.uniform3f(uniform.fit, (2 * perUnit) / canvas.clientWidth, (2 * perUnit) / canvas.clientHeight, 1 / (2 * state.radius));
       gl.uniform3fv(uniform.paper, options.paper);
       gl.disable(gl.BLEND);
       gl.depthMask(true);

@@ -13,11 +13,12 @@ from hypermol.report.markup import Section, paragraph, percent
 
 PANELS = (("loss", "Loss per particle"), ("kl", "KL divergence per particle"))
 ALONGSIDE = {"loss": (("loss", "loss"), ("nll", "misfit to the images")), "kl": (("kl", "KL"),)}
+ALIASES = {"kl": ("kl", "divergence")}
 
 
 def learning_section(data: ReportData) -> Section | None:
     """Charts of what the log holds, one row per pass."""
-    rows = [row for row in data.log if row.get("event") == "pass"]
+    rows = [row for row in data.log if row.get("event") == "pass" and "loss" in row]
     charts = {}
     for panel, title in PANELS:
         traces = [
@@ -71,7 +72,8 @@ def convergence_sentence(loss: Sequence[float]) -> str:
 
 
 def _column(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    values = [row.get(name) for row in rows]
+    names = ALIASES.get(name, (name,))
+    values = [next((row[known] for known in names if known in row), None) for row in rows]
     return [float(value) if isinstance(value, int | float) else float("nan") for value in values]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from hypermol.report.data import ReportData
-from hypermol.report.markup import Section, bullets, facts_table, paragraph, percent, text
+from hypermol.report.markup import Section, bullets, data_table, facts_table, fold, paragraph, percent, text
+
+CARDS = 6
 
 
 def overview_section(data: ReportData) -> Section:
@@ -43,9 +45,13 @@ def _warnings(data: ReportData) -> str:
 
 
 def _figures(data: ReportData) -> str:
+    if not data.figures:
+        return ""
     cards = "".join(
         f'<div class="figure-card"><div class="value">{text(figure.value)}</div>'
         f'<div class="label">{text(figure.label)}</div><div class="how">{text(figure.how)}</div></div>'
-        for figure in data.figures
+        for figure in data.figures[:CARDS]
     )
-    return f'<div class="figure-cards">{cards}</div>' if cards else ""
+    rest = data_table(("Figure", "Value", "How"), [(f.label, f.value, f.how) for f in data.figures[CARDS:]])
+    more = fold(f"{len(data.figures) - CARDS} more figures", rest) if len(data.figures) > CARDS else ""
+    return f'<div class="figure-cards">{cards}</div>{more}'

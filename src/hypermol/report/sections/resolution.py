@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hypermol.metrics import resolution
 from hypermol.report.charts import MUTED, PALETTE, axis, layout, line
 from hypermol.report.data import FscCurve, ReportData
 from hypermol.report.markup import Section, data_table
@@ -27,34 +28,26 @@ def resolution_section(data: ReportData) -> Section | None:
     return Section("resolution", "Resolution", body, {"charts": {"fsc": _chart(data.fsc)}})
 
 
-def crossing(curve: FscCurve) -> float | None:
-    """Resolution (Å) where the curve first falls below its threshold, linear between shells; None if it never does."""
-    if curve.threshold is None:
-        return None
-    fsc = np.asarray(curve.fsc, dtype=float)
-    below = np.flatnonzero(fsc[1:] < curve.threshold)
-    if not below.size:
-        return None
-    shell = int(below[0]) + 1
-    drop = fsc[shell - 1] - fsc[shell]
-    at = shell - 1 + ((fsc[shell - 1] - curve.threshold) / drop if drop > 0 else 1.0)
-    return curve.box * curve.pixel_size / max(at, 1e-9)
-
-
 def resolution_words(curve: FscCurve) -> str:
-    """ "7.3 Å", or better than the last shell when the threshold is not reached."""
-    found = crossing(curve)
-    if found is None:
-        return f"better than {curve.box * curve.pixel_size / (len(curve.fsc) - 1):.1f} Å (never below)"
-    # a curve that starts below the threshold is not resolved at all
-    return f"{found:.1f} Å" if found < curve.box * curve.pixel_size else "not resolved"
+    """ "7.3 Å" where the curve crosses its threshold; or that it never does."""
+    import torch
+
+    if curve.threshold is None:
+        return ""
+    fsc = np.asarray(curve.fsc, dtype=float)
+    found = resolution(torch.from_numpy(fsc), curve.pixel_size, curve.threshold)
+    if not np.isfinite(found):
+        return "not resolved"
+    if (fsc[1:] >= curve.threshold).all():
+        return f"{found:.1f} Å or better (never below)"
+    return f"{found:.1f} Å"
 
 
 def _chart(curves: tuple[FscCurve, ...]) -> dict[str, Any]:
     traces = []
     for number, curve in enumerate(curves):
         shells = np.arange(1, len(curve.fsc))
-        frequency = shells / (curve.box * curve.pixel_size)
+        frequency = shells / curve.width
         resolution = [f"{1 / value:.3g}" for value in frequency]
         hover = "%{customdata} Å: %{y:.3f}<extra>" + curve.label + "</extra>"
         colour = PALETTE[number % len(PALETTE)]

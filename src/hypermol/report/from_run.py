@@ -1,0 +1,235 @@
+"""The report of a run folder: what the run holds, gathered and put in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hypermol import __version__
+from hypermol.errors import DataError, HypermolError
+from hypermol.landscape import Landscape, first_image, load_landscape
+from hypermol.methods import run_method, run_particles
+from hypermol.particles import Particles
+from hypermol.report.data import Column, Figure, FscCurve, MapSeries, ReportData
+from hypermol.report.density import resample
+from hypermol.report.page import write_report
+from hypermol.runs import Run
+
+LARGEST = 128
+CURVES = {
+    "corrected": ("corrected for the mask", 0.143),
+    "masked": ("masked", 0.143),
+    "unmasked": ("unmasked", 0.143),
+    "randomised": ("phase-randomised", None),
+}
+MAP_WORDS = {"half1": "half map 0", "half2": "half map 1", "map-at-median-z": "at the median z"}
+SHARED_POSES = "half maps reconstructed with the same poses: judges the signal, not independent refinements"
+
+
+def report_run(run: Run, path: Path | None = None) -> Path:
+    """Write the page of a run to ``path`` (RUN/report.html if None); returns the path.
+
+    Raises DataError when a file of the run cannot be read.
+    """
+    return write_report(report_of(run), path or run.path / "report.html")
+
+
+def report_of(run: Run) -> ReportData:
+    """Everything the page shows of a run; what is missing is said in ``absent``."""
+    config, log, estimates = run.config, run.log(), _estimates(run)
+    particles, absent = _particles(run)
+    landscape, states, motions = _landscape(run, estimates, absent)
+    first = None if particles is None else first_image(particles)
+    return ReportData(
+        title=f"{run_method(run).name} on {Path(config['input']['particles']).name}",
+        facts=_facts(run, config, log),
+        figures=tuple(_figure(label, entry) for label, entry in run.metrics().items()),
+        log=log,
+        estimates=estimates,
+        landscape=landscape,
+        micrograph=None if particles is None or first is None else _micrograph(particles, first),
+        defocus=None if particles is None or first is None else _defocus(particles, first),
+        columns=_true_columns(Path(config["input"]["particles"]).parent, config["input"]["count"]),
+        maps=_maps(run.volumes),
+        states=states,
+        motions=motions,
+        fsc=_curves(run),
+        warnings=_warnings(run, log, particles),
+        absent=tuple(absent),
+        settings=(run.path / "config.toml").read_text(),
+        version=__version__,
+    )
+
+
+def _estimates(run: Run) -> dict[str, np.ndarray]:
+    try:
+        return run.estimates()
+    except HypermolError:
+        return {}
+
+
+def _particles(run: Run) -> tuple[Particles | None, list[str]]:
+    """The particles of the run, for micrographs and defocus; a sentence where the file has changed or gone."""
+    try:
+        return run_particles(run), []
+    except HypermolError as error:
+        return None, [f"Micrographs and defocus are not shown: {error}"]
+
+
+def _landscape(
+    run: Run, estimates: Mapping[str, np.ndarray], absent: list[str]
+) -> tuple[Landscape | None, MapSeries | None, tuple[MapSeries, ...]]:
+    if "z" not in estimates:
+        absent.append("No landscape and no motion: this method gives one map for all particles.")
+        return None, None, ()
+    if not (run.landscape / "landscape.json").exists():
+        absent.append(f"No landscape and no motion yet: run `hypermol analyze {run.path}` and make the report again.")
+        return None, None, ()
+    landscape = load_landscape(run.landscape)
+    sizes = landscape.kmeans.size
+    words = tuple(f"cluster {number}: {size:,} particles" for number, size in enumerate(sizes))
+    states = _series(run.landscape / "clusters", "states", "Maps at the cluster centres", words)
+    motions = []
+    for path in landscape.paths:
+        points = tuple(f"map {point} · near particle {particle}" for point, particle in enumerate(path.particle))
+        coordinates = landscape.components.project(path.z)
+        folder = run.landscape / "paths" / path.name
+        series = _series(folder, path.name, path.title, points, coordinates, path.notes)
+        motions += [series] if series is not None and len(series.maps) == path.points else []
+    if states is None or not motions:
+        absent.append(f"No maps along the landscape: `hypermol analyze {run.path}` (without --no-maps) makes them.")
+    return landscape, states, tuple(motions)
+
+
+def _series(
+    folder: Path,
+    name: str,
+    title: str,
+    captions: tuple[str, ...],
+    coordinates: np.ndarray | None = None,
+    notes: tuple[str, ...] = (),
+) -> MapSeries | None:
+    """The maps map-*.mrc of a folder, one after the other made small enough to be shown."""
+    found = sorted(folder.glob("map-*.mrc"))
+    if not found:
+        return None
+    return _gathered(found, name, title, captions, coordinates, notes)
+
+
+def _gathered(
+    files: list[Path],
+    name: str,
+    title: str,
+    captions: tuple[str, ...],
+    coordinates: np.ndarray | None = None,
+    notes: tuple[str, ...] = (),
+) -> MapSeries:
+    from hypermol.maps import read_map
+
+    maps, pixel_size, box = [], 0.0, 0
+    for path in files:
+        volume, pixel_size = read_map(path)
+        if box not in (0, volume.shape[0]):
+            raise DataError(f"{path}: box {volume.shape[0]} px, but the maps beside it have {box}; run analyze again")
+        box = volume.shape[0]
+        maps.append(resample(volume.numpy(), min(box, LARGEST)))
+    size = pixel_size * box / maps[0].shape[0]
+    return MapSeries(name, title, maps, size, captions, coordinates, notes, original_box=box)
+
+
+def _maps(folder: Path) -> tuple[MapSeries, ...]:
+    """The maps of RUN/volumes, the consensus first, half maps last, masks left out."""
+    rank = {"consensus": 0, "half1": 2, "half2": 3}
+    files = [path for path in folder.glob("*.mrc") if "mask" not in path.stem]
+    files.sort(key=lambda path: (rank.get(path.stem, 1), path.stem))
+    if not files:
+        return ()
+    words = tuple(MAP_WORDS.get(path.stem, path.stem.replace("-", " ")) for path in files)
+    return (_gathered(files, "maps", "Maps of the run", words),)
+
+
+def _curves(run: Run) -> tuple[FscCurve, ...]:
+    known = run.curves()
+    pixel_size = _pixel_size(run)
+    if pixel_size is None:
+        return ()
+    order = [*(name for name in CURVES if name in known), *sorted(set(known) - set(CURVES))]
+    shown = []
+    for name in order:
+        words, threshold = CURVES.get(name, (name, 0.143))
+        shown.append(FscCurve(words, known[name], pixel_size, threshold, SHARED_POSES))
+    return tuple(shown)
+
+
+def _pixel_size(run: Run) -> float | None:
+    """Å per pixel of the maps that the curves belong to."""
+    from hypermol.maps import read_map
+
+    for path in sorted(run.volumes.glob("*.mrc")):
+        return float(read_map(path)[1])
+    return None
+
+
+def _micrograph(particles: Particles, first: np.ndarray) -> np.ndarray | None:
+    if particles.micrograph is None:
+        return None
+    return np.array([Path(str(name)).name for name in particles.micrograph], dtype=str)[first]
+
+
+def _defocus(particles: Particles, first: np.ndarray) -> np.ndarray | None:
+    if particles.ctf is None:
+        return None
+    return ((particles.ctf.defocus_u + particles.ctf.defocus_v) / 2).numpy()[first]
+
+
+def _true_columns(folder: Path, count: int) -> tuple[Column, ...]:
+    """The true conformation, where the particles were simulated."""
+    path = folder / "truth.npz"
+    if not path.is_file():
+        return ()
+    with np.load(path, allow_pickle=False) as truth:
+        known = truth["conformation"] if "conformation" in truth.files else np.zeros((0, 0))
+    if len(known) != count:
+        return ()
+    known = known.reshape(count, -1)
+    names = ["True coordinate"] if known.shape[1] == 1 else [f"True coordinate {n}" for n in range(known.shape[1])]
+    return tuple(Column(name, values) for name, values in zip(names, known.T) if np.ptp(values) > 0)
+
+
+def _facts(run: Run, config: Mapping[str, Any], log: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+    given, method = config["input"], run_method(run)
+    images = "" if given["images"] == given["count"] else f", {given['images']:,} images"
+    rows = [
+        ("Method", f"{method.name} ({method.source})"),
+        ("Particles", f"{given['particles']}"),
+        ("", f"{given['count']:,} particles{images}, box {given['box']} px at {given['pixel_size']:.4g} Å/px"),
+    ]
+    passes = [row for row in log if row.get("event") == "pass"]
+    if passes:
+        minutes = sum(row.get("seconds") or 0.0 for row in passes) / 60
+        fitted = sum("loss" in row for row in passes) or len(passes)
+        rows.append(("Time", f"{minutes:.1f} min, {fitted} pass{'es' if fitted != 1 else ''} over the particles"))
+    versions = ", ".join(f"{name} {number}" for name, number in config.get("versions", {}).items())
+    return (*rows, ("Seed", str(config["seed"])), ("Versions", versions), ("Run folder", str(run.path.resolve())))
+
+
+def _figure(label: str, entry: Mapping[str, Any]) -> Figure:
+    """One entry of metrics.json: {"value", "unit", "how"}."""
+    value, unit = entry.get("value"), str(entry.get("unit") or "")
+    shown = "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+    return Figure(label, f"{shown} {unit}".strip(), str(entry.get("how") or ""))
+
+
+def _warnings(run: Run, log: list[dict[str, Any]], particles: Particles | None) -> tuple[str, ...]:
+    found = []
+    if not run.finished:
+        found.append(f"This run has not finished; `hypermol train --resume {run.path}` continues it.")
+    skipped = [row for row in log if row.get("event") == "skipped"]
+    if skipped:
+        reasons = sorted({str(row.get("reason", "")) for row in skipped})
+        batches = "1 batch was" if len(skipped) == 1 else f"{len(skipped)} batches were"
+        found.append(f"{batches} skipped in training: {'; '.join(reasons)}.")
+    return (*found, *(particles.notes if particles is not None else ()))

@@ -1,0 +1,119 @@
+"""A run folder becomes a report: whole, half empty, and without its particles."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from hypermol.landscape import LandscapeSettings, analyze, save_landscape, write_maps
+from hypermol.maps import write_map
+from hypermol.methods import find_method
+from hypermol.report import report_of, report_run
+from hypermol.runs import Run
+from hypermol.specs import to_dict
+
+COUNT, BOX = 120, 16
+
+
+def ball(z):
+    grid = np.arange(BOX) - BOX // 2
+    square = grid[:, None, None] ** 2 + grid[:, None] ** 2 + (grid - z[:, :1, None, None]) ** 2
+    return np.exp(-square / 8).astype(np.float32)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished run whose particles have since been removed."""
+    given = {"particles": str(tmp_path / "gone.star"), "fingerprint": "0", "passthrough": [], "count": COUNT}
+    given |= {"images": COUNT, "box": BOX, "pixel_size": 2.0}
+    method = {"room": "method", **to_dict(find_method("cryodrgn"))}
+    made = Run.create(
+        tmp_path / "run", {"seed": 4, "method": method, "input": given, "versions": {"hypermol": "0.1.0"}}
+    )
+    for number in range(5):
+        row = {"event": "pass", "phase": "train", "pass": number, "loss": 5.0 / (1 + number), "divergence": number}
+        made.append_log({**row, "seconds": 12.0, "images_per_second": 10.0})
+    made.volumes.mkdir()
+    for name in ("map-at-median-z", "half2", "consensus", "half1", "mask"):
+        write_map(made.volumes / f"{name}.mrc", torch.from_numpy(ball(np.zeros((1, 1)))[0]), 2.0)
+    return made
+
+
+@pytest.fixture
+def z():
+    return np.random.default_rng(0).normal(size=(COUNT, 2)) * [2, 1]
+
+
+def finish(run):
+    run.append_log({"event": "finished"})
+
+
+def test_a_whole_run_shows_everything(run, z):
+    finish(run)
+    rotation = np.tile(np.eye(3), (COUNT, 1, 1))
+    run.save_estimates({"z": z, "rotation": rotation, "half": np.zeros(COUNT, int)})
+    run.save_curves({"unmasked": np.linspace(1, 0, 8), "randomised": np.zeros(8), "masked": np.linspace(1, 0.1, 8)})
+    run.save_metrics({"|Spearman| of best direction": {"value": 0.9312, "unit": "", "how": "half by half"}})
+    landscape = analyze(z, settings=LandscapeSettings(clusters=3, points=4))
+    save_landscape(landscape, run.landscape)
+    write_maps(landscape, run.landscape, ball, 2.0)
+    data = report_of(run)
+    assert data.title == "cryodrgn on gone.star"
+    assert [series.name for series in data.motions] == ["graph", "pc1", "pc2", "straight"]
+    np.testing.assert_allclose(data.motions[0].maps[2], ball(landscape.paths[0].z[2:3])[0], rtol=1e-4)
+    np.testing.assert_allclose(data.motions[0].coordinates, landscape.components.project(landscape.paths[0].z))
+    assert data.states.caption(1).startswith("cluster 1: ")
+    assert data.maps[0].captions == ("consensus", "at the median z", "half map 0", "half map 1")
+    assert [(curve.label, curve.threshold) for curve in data.fsc] == [
+        ("masked", 0.143), ("unmasked", 0.143), ("phase-randomised", None),
+    ]  # fmt: skip
+    assert data.fsc[0].width == BOX * 2.0
+    assert data.figures[0].value == "0.931"
+    assert ("Seed", "4") in data.facts
+    assert ("Time", "1.0 min, 5 passes over the particles") in data.facts
+    assert not data.warnings
+    assert "no longer there" in data.absent[0]
+    page = report_run(run).read_text()
+    assert (run.path / "report.html").exists()
+    anchors = re.findall(r'<section id="([a-z]+)">', page)
+    assert {"motion", "landscape", "states", "maps", "resolution", "poses", "learning", "settings"} <= set(anchors)
+
+
+def test_an_unfinished_run_says_so(run):
+    run.append_log({"event": "skipped", "reason": "the loss is not finite"})
+    data = report_of(run)
+    assert "has not finished" in data.warnings[0]
+    assert data.warnings[1] == "1 batch was skipped in training: the loss is not finite."
+    assert any("one map for all particles" in sentence for sentence in data.absent)
+    assert report_run(run, run.path / "other.html").name == "other.html"
+
+
+def test_a_run_that_was_not_analysed_says_how(run, z):
+    finish(run)
+    run.save_estimates({"z": z})
+    assert any("hypermol analyze" in sentence for sentence in report_of(run).absent)
+    save_landscape(analyze(z), run.landscape)
+    data = report_of(run)
+    assert data.landscape is not None
+    assert not data.motions
+    assert any("No maps along the landscape" in sentence for sentence in data.absent)
+
+
+def test_a_true_coordinate_can_be_shown(run, z, tmp_path):
+    np.savez(tmp_path / "truth.npz", conformation=z[:, :1])
+    data = report_of(run)
+    assert [column.label for column in data.columns] == ["True coordinate"]
+    np.savez(tmp_path / "truth.npz", conformation=z[:5])
+    assert not report_of(run).columns
+
+
+def test_large_maps_are_shown_smaller_with_their_true_sizes(run, z):
+    for name in ("map-at-median-z", "half2", "consensus", "half1", "mask"):
+        (run.volumes / f"{name}.mrc").unlink()
+    write_map(run.volumes / "map.mrc", torch.randn(160, 160, 160), 1.25)
+    series = report_of(run).maps[0]
+    assert series.maps[0].shape == (128,) * 3
+    assert series.box == 160
+    assert series.width == pytest.approx(200.0)
+    assert series.pixel_size == pytest.approx(200 / 128)
