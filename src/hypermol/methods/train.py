@@ -72,7 +72,7 @@ def train(
         "preparation": {k: v for k, v in dataclasses.asdict(preparation).items() if v is not None},
         "versions": {"hypermol": __version__, "torch": torch.__version__, "numpy": np.__version__},
     }
-    processes = Processes.join()
+    processes = Processes.join(device)
     if processes.first:
         run = Run.create(out, config)
     processes.barrier()
@@ -88,7 +88,9 @@ def resume(path: Path | str, conduct: Conduct | None = None) -> Run:
     run = Run.open(path)
     if run.finished:
         return run
-    return _work(run, run_particles(run), run_method(run), conduct or Conduct(), Processes.join())
+    conduct = conduct or Conduct()
+    processes = Processes.join(choose_device(conduct.device)[0])
+    return _work(run, run_particles(run), run_method(run), conduct, processes)
 
 
 def run_method(run: Run) -> Any:
