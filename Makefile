@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-simulation clean
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming clean
 
 # make demo: simulate a molecule that moves, reconstruct it, and write a report.
 demo: $(VENV)/.ready
@@ -38,6 +38,16 @@ $(VENV)/.ready-test: $(VENV)/.ready
 $(VENV)/.ready-lint: $(VENV)/.ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[lint]"
 	touch $@
+
+# Races; each writes a file under benchmarks/results/. bench-known-poses takes hours and goes on where it was stopped.
+bench-known-poses: $(VENV)/.ready peers
+	$(BIN)/python -m hypermol.benchmarks.known_poses
+
+bench-backprojection: $(VENV)/.ready peers
+	$(BIN)/python -m hypermol.benchmarks.backprojection
+
+bench-streaming: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.streaming
 
 # The programs that we are compared with, in environments of their own.
 peers: $(PEERS)/cryodrgn/.ready

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from hypermol.cli.options import Device
 
 SETTINGS = {
-    "epochs": 20,
+    "epochs": 15,
     "batch_size": 32,
     "learning_rate": 1e-3,
     "z_dim": 4,
