@@ -2,8 +2,8 @@
 
 linear1d, 5,000 × 64 px, SNR 0.1, CTF and shifts on. The peer reads our particles.star through its own parsers, so this
 also checks every convention of the simulated files. Both maps are compared with the true mean map, shell by shell:
-unmasked as each program writes it, and inside the true mask, there for ours the mean of the unfiltered half maps: a
-mask on a map filtered to its resolution leaks its strong shells into the damped ones, and the peer filters nothing.
+unmasked as each program writes it, and inside the true mask, there for ours the unfiltered one of our maps: a mask on a
+map filtered to its resolution leaks its strong shells into the damped ones, and the peer filters nothing.
 """
 
 from __future__ import annotations
@@ -102,17 +102,17 @@ def _cost(timed: Any) -> dict[str, Any]:
 def _curves(truth: Truth, peer: Path, ours: Path) -> dict[str, dict[str, list[float]]]:
     """FSC with the true mean map per shell."""
     mean, mask = truth.mean_map().float(), truth.mask().float()
-    theirs, consensus = read_map(peer)[0], read_map(ours / "consensus.mrc")[0]
-    halves = (read_map(ours / "half1.mrc")[0] + read_map(ours / "half2.mrc")[0]) / 2
+    files = peer, ours / "consensus.mrc", ours / "unfiltered.mrc"
+    theirs, consensus, unfiltered = (read_map(file)[0] for file in files)
 
     def rounded(map_: Any, within: Any = None) -> list[float]:
         return [round(float(value), 5) for value in fsc(map_, mean, within)]
 
     return {
-        "unmasked": {"peer": rounded(theirs), "ours": rounded(consensus), "ours_unfiltered": rounded(halves)},
+        "unmasked": {"peer": rounded(theirs), "ours": rounded(consensus), "ours_unfiltered": rounded(unfiltered)},
         "masked": {
             "peer": rounded(theirs, mask),
-            "ours": rounded(halves, mask),
+            "ours": rounded(unfiltered, mask),
             "ours_filtered": rounded(consensus, mask),
         },
     }

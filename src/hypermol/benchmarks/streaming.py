@@ -35,7 +35,8 @@ def main(arguments: list[str] | None = None) -> None:
         for name, cap in (("in memory", None), ("streamed", CAP * stack)):
             rows.append({"name": name, "turn": turn, **_train(data, chosen.work / f"{name}-{turn}", cap)})
     ratios = [rows[i + 1]["images_per_second"] / rows[i]["images_per_second"] for i in range(0, len(rows), 2)]
-    problem = f"hinge, {chosen.particles} x 64 px ({stack / 2**20:.0f} MiB), cryodrgn 3x64, 2 passes, cap {CAP:g} of the stack"
+    size_mib = f"{chosen.particles} x 64 px ({stack / 2**20:.0f} MiB)"
+    problem = f"hinge, {size_mib}, cryodrgn 3x64, 2 passes, memory cap {CAP:g} of the stack"
     content = {"command": "make bench-streaming", "problem": problem, "rows": rows, "streamed_over_in_memory": ratios}
     write_result(chosen.out, content)
     print(f"images/s streamed over in memory: {', '.join(f'{ratio:.3f}' for ratio in ratios)}; written: {chosen.out}")
@@ -49,7 +50,7 @@ def _train(data: Path, out: Path, cap: float | None) -> dict[str, Any]:
     name = 0
     while (folder := out.with_name(f"{out.name}-{name}")).exists():
         name += 1
-    command = [sys.executable, "-m", "hypermol", "train", data / "particles.star", "-m", "cryodrgn", "-o", folder]
+    command: list[str | Path] = [sys.executable, "-m", "hypermol", "train", data / "particles.star", "-m", "cryodrgn", "-o", folder]
     timed = run_timed([*command, *options], folder.with_suffix(".log"))
     passes = [row for row in Run.open(folder).log() if row["event"] == "pass" and row["phase"] == "train"]
     rate = sum(row["images"] - (before["images"] if before else 0) for before, row in zip([None, *passes], passes))
