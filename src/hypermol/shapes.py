@@ -12,6 +12,6 @@ except ImportError:  # bare machines: the annotations are documentation only
         def __class_getitem__(cls, item: Any) -> Any:
             return item[0]
 
-    Bool = Complex = Float = Int = Num = Shaped = _Plain
+    Bool = Complex = Float = Int = Num = Shaped = _Plain  # type: ignore[assignment, misc]
 
 __all__ = ["Bool", "Complex", "Float", "Int", "Num", "Shaped"]

@@ -9,12 +9,38 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from hypermol.errors import ConfigError
 
 T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """What values a number may take: finite, from ``low`` (or above it, where ``excluded``) to ``high``."""
+
+    low: float
+    high: float = math.inf
+    excluded: bool = False
+
+    def __str__(self) -> str:
+        least = f"above {self.low:g}" if self.excluded else f"{self.low:g} or more"
+        return least if self.high == math.inf else f"{least}, at most {self.high:g}"
+
+    def admits(self, value: float) -> bool:
+        """Whether ``value`` is allowed."""
+        return math.isfinite(value) and self.low <= value <= self.high and not (self.excluded and value == self.low)
+
+
+Count = Annotated[int, Bounds(1)]
+Dimension = Annotated[int, Bounds(0)]
+Positive = Annotated[float, Bounds(0, excluded=True)]
+NonNegative = Annotated[float, Bounds(0)]
+Share = Annotated[float, Bounds(0, 1, excluded=True)]
+Decay = Annotated[float, Bounds(0, 1 - 1e-9)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,26 +111,35 @@ def from_dict(room: str, data: Mapping[str, Any]) -> Any:
     return validated(spec, {name: _revive(value) for name, value in values.items()})
 
 
-def updated(spec: T, path: str, value: Any) -> T:
-    """A copy of ``spec`` with the dotted ``path`` set to ``value`` (the --set of the command line)."""
+def updated(spec: T, path: str, value: Any, whole_path: str | None = None) -> T:
+    """A copy of ``spec`` with the dotted ``path`` set to ``value`` (the --set of the command line).
+
+    ``whole_path`` is what messages call it, where ``spec`` is itself a part.
+    """
     name, _, rest = path.partition(".")
     names = [field.name for field in dataclasses.fields(spec)]  # type: ignore[arg-type]
     kind = getattr(spec, "kind", type(spec).__name__)
     if name not in names:
         raise ConfigError(f"{kind} has no setting {name!r}{_suggest(name, names)}; it has: {', '.join(names)}")
     current = getattr(spec, name)
+    is_part = dataclasses.is_dataclass(current)
+    if rest and not is_part:
+        raise ConfigError(f"{kind}.{name} is a plain value; {path!r} goes one level too deep")
+    if is_part and not rest and not dataclasses.is_dataclass(value):
+        inside = [f"{name}.{field.name}" for field in dataclasses.fields(current)]  # type: ignore[arg-type]
+        hint = f"set what is in it: {', '.join(inside)}" if inside else "nothing in it can be set"
+        raise ConfigError(f"{name} = {_shown(value)}: {name} is a part ({getattr(current, 'kind', kind)}); {hint}")
     if rest:
-        if not dataclasses.is_dataclass(current):
-            raise ConfigError(f"{kind}.{name} is a plain value; {path!r} goes one level too deep")
-        value = updated(current, rest, value)
+        value = updated(current, rest, value, whole_path or path)
     values = {n: getattr(spec, n) for n in names}
-    return validated(type(spec), {**values, name: value})
+    return validated(type(spec), {**values, name: value}, {name: whole_path or path})
 
 
-def validated(spec: type[T], values: Mapping[str, Any]) -> T:
-    """A dataclass from values, each checked against its annotation. Extra keys and wrong types raise ConfigError."""
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
+def validated(spec: type[T], values: Mapping[str, Any], called: Mapping[str, str] | None = None) -> T:
+    """A dataclass from values, each checked against its annotation; ``called``: names for messages.
 
+    Extra keys, wrong types and numbers out of bounds raise ConfigError.
+    """
     names = {field.name for field in dataclasses.fields(spec)}  # type: ignore[arg-type]
     kind = getattr(spec, "kind", spec.__name__)
     for name in values:
@@ -112,26 +147,56 @@ def validated(spec: type[T], values: Mapping[str, Any]) -> T:
             raise ConfigError(
                 f"{kind} has no setting {name!r}{_suggest(name, names)}; it has: {', '.join(sorted(names))}"
             )
-    hints = _hints(spec)
-    checked = {}
-    for name, value in values.items():
-        hint = hints.get(name, Any)
-        if dataclasses.is_dataclass(value) or hint is Any:
-            checked[name] = value
-            continue
-        try:
-            config = ConfigDict(arbitrary_types_allowed=True)
-            checked[name] = TypeAdapter(hint, config=config).validate_python(value)
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise ConfigError(f"{kind}.{name} = {value!r}: {reason}") from None
-    return spec(**checked)
+    hints = get_type_hints(spec, include_extras=True)
+    called = {name: f"{kind}.{name}" for name in values} | dict(called or {})
+    return spec(**{name: _checked(called[name], value, hints.get(name, Any)) for name, value in values.items()})
 
 
-def _hints(spec: type) -> dict[str, Any]:
-    import typing
+def _checked(what: str, value: Any, hint: Any) -> Any:
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-    return typing.get_type_hints(spec)
+    if dataclasses.is_dataclass(value) or hint is Any:
+        return value
+    try:
+        checked = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
+    except ValidationError as error:
+        raise ConfigError(f"{what} = {_shown(value)}: {_in_words(error.errors())}") from None
+    for bounds in _bounds(hint):
+        if isinstance(checked, int | float) and not bounds.admits(checked):
+            raise ConfigError(f"{what} = {_shown(value)}: expected {bounds}")
+    return checked
+
+
+def _bounds(hint: Any) -> Iterator[Bounds]:
+    """Those of an annotation, also inside ``… | None``."""
+    if get_origin(hint) is Annotated:
+        yield from (item for item in hint.__metadata__ if isinstance(item, Bounds))
+    else:
+        for inner in get_args(hint):
+            yield from _bounds(inner)
+
+
+def _in_words(errors: list[Any]) -> str:
+    """What pydantic says, without Python's words."""
+    said = " or ".join(dict.fromkeys(str(error["msg"]) for error in errors))
+    for theirs, ours in (
+        ("Input should be ", "expected "),
+        ("a valid tuple", "a list, for example [0, 45]"),
+        ("a valid string", "text"),
+        ("a valid integer", "a whole number"),
+        (", unable to parse string as a number", ""),
+        (", unable to parse string as an integer", ""),
+        (", got a number with a fractional part", ""),
+        ("a valid boolean, unable to interpret input", "true or false"),
+        ("Tuple should have", "expected"),
+        (" after validation, not ", ", found "),
+    ):
+        said = said.replace(theirs, ours)
+    return said
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else repr(value)
 
 
 def _plain(value: Any) -> Any:

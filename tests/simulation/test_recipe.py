@@ -37,7 +37,7 @@ def test_defaults():
         ({"models": ("a.pdb", "b.pdb")}, ["models", "'states'"]),
         ({"snrr": 0.1}, ["snrr", "did you mean 'snr'"]),
         ({"defocus": "gaussian"}, ["defocus", "uniform", "log-normal"]),
-        ({"box": "big"}, ["box", "integer"]),
+        ({"box": "big"}, ["box", "whole number"]),
     ],
 )
 def test_impossible_settings_are_refused_in_words(settings, words):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hypermol.imaging import image_shifts, shift_phase
 from hypermol.networks import Linear
 from hypermol.posteriors import Hypotheses, diagonal_covariance, standard_normal_divergence
-from hypermol.specs import BuildContext, register
+from hypermol.specs import BuildContext, Count, register
 
 
 @register("conformation", "variational-encoder")
@@ -20,9 +20,11 @@ from hypermol.specs import BuildContext, register
 class VariationalEncoder:
     """Residual MLP on the centred, phase-flipped, whitened Fourier image; one Monte Carlo sample of z in training."""
 
-    z_dim: int = 8
-    hidden: int = 256
-    layers: int = 3
+    z_dim: Count = 8
+    hidden: Count = 256
+    layers: Count = 3
+
+    words = "z, by a variational encoder"
 
     def build(self, context: BuildContext) -> nn.Module:
         """The encoder network."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -16,7 +16,9 @@ from hypermol.specs import BuildContext, register
 class NoConformation:
     """One volume for all particles."""
 
-    z_dim: int = 0
+    z_dim: Literal[0] = 0
+
+    words = "nothing per particle"
 
     def build(self, context: BuildContext) -> nn.Module:
         """The estimator that says nothing."""

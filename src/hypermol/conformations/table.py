@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from hypermol.posteriors import Hypotheses
-from hypermol.specs import BuildContext, register
+from hypermol.specs import BuildContext, Count, NonNegative, register
 
 
 @register("conformation", "table")
@@ -16,8 +16,10 @@ from hypermol.specs import BuildContext, register
 class LatentTable:
     """A row of z for each particle, moved by gradient; prior N(0, 1) (maximum a posteriori)."""
 
-    z_dim: int = 8
-    spread: float = 0.1  # standard deviation of the random start
+    z_dim: Count = 8
+    spread: NonNegative = 0.1  # standard deviation of the random start
+
+    words = "z, from a table with a row per particle"
 
     def build(self, context: BuildContext) -> nn.Module:
         """The estimator; its rows live in the particle table under "z"."""

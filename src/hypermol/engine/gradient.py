@@ -18,7 +18,7 @@ from hypermol.engine.contracts import Contribution, Step, Totals
 from hypermol.engine.draws import Draws
 from hypermol.engine.state import State
 from hypermol.errors import ConfigError
-from hypermol.specs import register
+from hypermol.specs import Decay, NonNegative, Positive, register
 
 PREFIX = "model."
 
@@ -41,11 +41,13 @@ class Outcome:
 class Adam:
     """Adam on the mean gradient per particle (Kingma & Ba 2015, algorithm 1; weight decay as an L2 penalty)."""
 
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.0
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
+    learning_rate: Positive = 1e-4
+    weight_decay: NonNegative = 0.0
+    beta1: Decay = 0.9
+    beta2: Decay = 0.999
+    epsilon: Positive = 1e-8
+
+    words = "Adam"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from hypermol.methods.catalogue import METHODS, find_method
 from hypermol.methods.composition import Composition, Training
-from hypermol.methods.method import Method, Results, configured
+from hypermol.methods.method import Method, Results
 from hypermol.methods.rebuild import Trained, rebuild
+from hypermol.methods.settings import configured, settings_of
 from hypermol.methods.train import Conduct, resume, run_method, run_particles, train
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "resume",
     "run_method",
     "run_particles",
+    "settings_of",
     "train",
 ]

@@ -13,9 +13,10 @@ from torch import Tensor
 from hypermol.engine import Contribution, Draws, Phase, Program, State, Step
 from hypermol.methods.method import Results
 from hypermol.reconstruction import Accumulators, ConsensusMaps, form_maps, insertion
-from hypermol.specs import BuildContext, register
+from hypermol.specs import BuildContext, Count, register
 
 SUMS = "sums"
+MAPS = ("consensus", "unfiltered", "half1", "half2", "mask")
 
 
 @register("method", "backprojection")
@@ -28,8 +29,8 @@ class BackProjection:
 
     name: str = "backprojection"
     source: str = "Scheres 2012, J. Struct. Biol. 180:519 (eq. 3, one iteration); Rosenthal & Henderson 2003"
-    batch_size: int = 512
-    oversampling: int = 2
+    batch_size: Count = 512
+    oversampling: Count = 2
 
     represents = "voxel grid in Fourier space"
     infers = "nothing per particle"
@@ -60,8 +61,8 @@ class BackProjection:
         return apply
 
     def results(self, state: State, context: BuildContext) -> Results:
-        """consensus, half1, half2 and mask; the four FSC curves; the resolution where they cross 0.143."""
-        maps = {name: state.tensors[name].cpu() for name in ("consensus", "half1", "half2", "mask")}
+        """The maps of ``ConsensusMaps``; the four FSC curves; the resolution where they cross 0.143."""
+        maps = {name: state.tensors[name].cpu() for name in MAPS}
         curves = {
             name: t.cpu().numpy().astype(np.float32) for name, t in state.tensors.items() if name.startswith("fsc_")
         }

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from hypermol.engine import Clock, Contribution, Draws, Phase, Program, State, Step, generator
 from hypermol.engine.gradient import PREFIX, Adam, GradientStep, Outcome, initial_tensors, install
+from hypermol.errors import ConfigError
 from hypermol.methods.method import Results
 from hypermol.objectives import negative_log_likelihood
 from hypermol.posteriors import Hypotheses
-from hypermol.specs import BuildContext, register
+from hypermol.specs import BuildContext, Count, NonNegative, Share, register
 from hypermol.volumes import Volume
 
 
@@ -28,11 +29,11 @@ class Training:
     """
 
     name: str = "train"
-    passes: int = 20
-    batch_size: int = 16
-    march_start: float = 1.0
-    march_end: float = 0.7
-    divergence_weight: float = 1.0
+    passes: Count = 20
+    batch_size: Count = 16
+    march_start: Share = 1.0
+    march_end: Share = 0.7
+    divergence_weight: NonNegative = 1.0
 
     def band_limit(self, progress: float, largest: int) -> int:
         """The largest shell used when ``progress`` (0 to 1) of the passes is over."""
@@ -87,31 +88,41 @@ class Composition:
     objective: Any
     update: Any = Adam()  # noqa: RUF009 (frozen)
     phases: tuple[Any, ...] = (Training(),)
-    microbatch: int = 256
+    microbatch: Count = 256
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of network layers; the rest is float32 or better
 
     @property
     def represents(self) -> str:
         """In words, for the table of methods."""
-        return str(self.volume.kind)
+        return _words(self.volume)
 
     @property
     def infers(self) -> str:
         """In words, for the table of methods."""
-        return f"z ({self.conformation.kind})" if self.conformation.z_dim else "nothing per particle"
+        return _words(self.conformation)
 
     @property
     def optimises(self) -> str:
         """In words, for the table of methods."""
-        return f"{self.objective.kind} by {self.update.kind}"
+        return f"{_words(self.objective)}, by {_words(self.update)}"
 
     @property
     def needs_poses(self) -> bool:
         """Whether the particles must come with poses."""
         return bool(getattr(self.pose, "needs_poses", False))
 
+    def check(self) -> None:
+        """Raises ConfigError where the parts do not fit each other."""
+        drawn, found = self.volume, self.conformation
+        if drawn.z_dim != found.z_dim:
+            raise ConfigError(
+                f"{self.name}: the volume ({drawn.kind}) has z_dim = {drawn.z_dim}, the conformation ({found.kind}) "
+                f"{found.z_dim}; z_dim alone sets both, for example z_dim={max(drawn.z_dim, found.z_dim)}"
+            )
+
     def model(self, context: BuildContext) -> Model:
-        """The parts built; initial values are a function of the seed."""
+        """The parts built; initial values are a function of the seed. Raises ConfigError where they do not fit."""
+        self.check()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.seed)
             volume, pose = self.volume.build(context), self.pose.build(context)
@@ -161,6 +172,11 @@ class Composition:
         model = self.model(context)
         install(model, state).eval()
         return model.volume.to(next(iter(state.tensors.values())).device).maps
+
+
+def _words(spec: Any) -> str:
+    """A part in words, for the table of methods."""
+    return str(getattr(spec, "words", spec.kind))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from hypermol.imaging import radial_mean
 from hypermol.reconstruction.consensus import consensus
-
 from hypermol.specs import BuildContext
 
 LOOKED_AT = 1000  # particles from which the signal's amplitude is estimated

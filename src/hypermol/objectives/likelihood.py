@@ -10,7 +10,7 @@ from hypermol.imaging import gaussian_nll
 from hypermol.objectives.predict import predicted_images
 from hypermol.particles import Batch
 from hypermol.posteriors import Hypotheses
-from hypermol.specs import register
+from hypermol.specs import NonNegative, register
 from hypermol.volumes import Volume
 
 
@@ -31,8 +31,10 @@ class EvidenceLowerBound:
     ``price`` multiplies β for a while (a phase's divergence_weight).
     """
 
-    beta: float | None = None
-    price: float = 1.0
+    beta: NonNegative | None = None
+    price: NonNegative = 1.0
+
+    words = "evidence lower bound"
 
     def loss(self, nll: Tensor, hypotheses: Hypotheses) -> Tensor:
         """Per particle, [B], from nll [B, H]."""

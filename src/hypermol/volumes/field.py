@@ -12,7 +12,7 @@ from hypermol.errors import ConfigError
 from hypermol.kernels import slice_grid, volume_to_grid
 from hypermol.networks import GaussianEncoding, GeometricEncoding, ResidualMLP
 from hypermol.shapes import Complex, Float
-from hypermol.specs import BuildContext, register
+from hypermol.specs import BuildContext, Count, Dimension, Positive, register
 from hypermol.volumes.base import Volume, sampled_maps
 
 
@@ -28,13 +28,15 @@ class FourierField:
     homogeneous.
     """
 
-    z_dim: int = 8
-    hidden: int = 256
-    layers: int = 3
+    z_dim: Dimension = 8
+    hidden: Count = 256
+    layers: Count = 3
     encoding: Literal["geometric", "gaussian"] = "gaussian"
     output: Literal["fourier", "hartley"] = "fourier"
-    width: float = 0.15
+    width: Positive = 0.15
     base: Literal["none", "consensus"] = "none"
+
+    words = "coordinate network in Fourier space"
 
     def build(self, context: BuildContext) -> FieldVolume:
         """The network, its output scaled by the signal's amplitude per shell.
