@@ -68,7 +68,7 @@ def test_mask_holds_the_molecule(noisy):
 def test_files_carry_the_pixel_size(noisy, tmp_path):
     source, maps = noisy
     paths = maps.write(tmp_path / "maps")
-    assert [path.name for path in paths] == ["consensus.mrc", "half1.mrc", "half2.mrc", "mask.mrc"]
+    assert [path.name for path in paths] == ["consensus.mrc", "unfiltered.mrc", "half1.mrc", "half2.mrc", "mask.mrc"]
     for path, map_ in zip(paths, maps.named_maps().values()):
         stored, pixel_size = read_map(path)
         assert pixel_size == pytest.approx(source.pixel_size)

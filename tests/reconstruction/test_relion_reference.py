@@ -38,9 +38,9 @@ def test_unregularised_map_is_relions(reference):
     ours = half_map(Accumulators.view(insertion(batch).add_to(None), 64).symmetrise(), 0)
     curve = fsc(ours, relion)
     assert float(curve[:9].min()) > 0.97
-    assert float(curve[:17].min()) > 0.93  # half Nyquist
-    assert float(curve.min()) > 0.88
-    assert float((ours * relion).sum() / (ours.norm() * relion.norm())) > 0.93
+    assert float(curve[:17].min()) > 0.91  # half Nyquist
+    assert float(curve.min()) > 0.86
+    assert float((ours * relion).sum() / (ours.norm() * relion.norm())) > 0.92
 
 
 def test_consensus_is_as_close_to_the_volume_as_relions(reference):

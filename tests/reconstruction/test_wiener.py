@@ -6,9 +6,9 @@ import torch
 from hypermol.imaging import fft3
 from hypermol.reconstruction import (
     Accumulators,
+    Profile,
     half_map,
     insertion,
-    profile_plane,
     shell_mean,
     signal_power,
     wiener_map,
@@ -106,6 +106,6 @@ def test_nearly_empty_nodes_are_damped_not_amplified(source_maker):
 
 def test_profiles_and_means_agree():
     profile = torch.linspace(3, 1, 16, dtype=torch.float64)
-    grid = torch.stack([profile_plane(profile, z, BOX) for z in range(2 * BOX)])
+    grid = Profile.of(profile, BOX)[slice(0, 2 * BOX)]
     assert torch.allclose(shell_mean(grid, BOX)[1:], profile[1:], atol=2e-2)
     assert float(grid[0, 0, 0]) == 0

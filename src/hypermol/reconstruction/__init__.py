@@ -4,6 +4,6 @@ from hypermol.reconstruction.accumulators import Accumulators
 from hypermol.reconstruction.consensus import Batches, ConsensusMaps, consensus, form_maps
 from hypermol.reconstruction.curves import HalfMapCurves, half_map_curves
 from hypermol.reconstruction.insertion import Insertion, insertion
-from hypermol.reconstruction.shells import profile_plane, profile_volume, shell_mean, shell_means
+from hypermol.reconstruction.shells import Profile, profile_volume, shell_mean, shell_means
 from hypermol.reconstruction.support import fourier_gain, real_space_gain
 from hypermol.reconstruction.wiener import EMPTY_FRACTION, half_map, signal_power, weighted_map, wiener_map

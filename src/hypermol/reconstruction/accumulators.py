@@ -63,8 +63,8 @@ class Accumulators:
     @cached_property
     def mean_weight(self) -> Float[Tensor, "2 s"]:
         """Mean of Σ C²/σ² over each shell 0 … D/2 - 1 of each half; once the sums are complete."""
-        planes = (torch.stack(both) for both in zip(self.weight(0), self.weight(1)))
-        return shell_means(planes, self.box, self.oversampling)
+        first, second = self.weight(0), self.weight(1)
+        return shell_means(lambda slab: torch.stack([first[slab], second[slab]]), self.box, self.oversampling)
 
     def symmetrise(self) -> "Accumulators":
         """The x = 0 plane, which holds both k and -k, made whole: in place. Once, after the last insertion."""

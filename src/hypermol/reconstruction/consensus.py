@@ -51,12 +51,13 @@ class ConsensusMaps:
     """What back projection gives. Maps are float32 [D, D, D]; ``pixel_size`` in Å.
 
     map: all particles; Wiener-filtered radially in real space, then in Fourier space by the corrected FSC.
-    half_maps: [2, D, D, D], unfiltered, for FSC. mask: soft, 0 … 1, and ``mask_origin``, how it came about in words.
-    curves: FSC between the half maps (they share their poses: independence "accumulators"). power: τ² per shell of
-    the prior, [D/2].
+    unfiltered: the same before both filters. half_maps: [2, D, D, D], unfiltered, for FSC. mask: soft, 0 … 1, and
+    ``mask_origin``, how it came about in words. curves: FSC between the half maps (they share their poses:
+    independence "accumulators"). power: τ² per shell of the prior, [D/2].
     """
 
     map: Float[Tensor, "d d d"]
+    unfiltered: Float[Tensor, "d d d"]
     half_maps: Float[Tensor, "2 d d d"]
     mask: Float[Tensor, "d d d"]
     mask_origin: str
@@ -65,11 +66,13 @@ class ConsensusMaps:
     pixel_size: float
 
     def named_maps(self) -> dict[str, Float[Tensor, "d d d"]]:
-        """The maps by file name: consensus, half1, half2, mask."""
-        return {"consensus": self.map, "half1": self.half_maps[0], "half2": self.half_maps[1], "mask": self.mask}
+        """The maps by file name: consensus, unfiltered, half1, half2, mask."""
+        first, second = self.half_maps
+        names = ("consensus", "unfiltered", "half1", "half2", "mask")
+        return dict(zip(names, (self.map, self.unfiltered, first, second, self.mask)))
 
     def write(self, folder: str | Path) -> list[Path]:
-        """Write consensus.mrc, half1.mrc, half2.mrc and mask.mrc with their true pixel size; returns the paths."""
+        """Write each of ``named_maps`` as NAME.mrc with the true pixel size; returns the paths."""
         named = self.named_maps()
         return [write_map(Path(folder) / f"{name}.mrc", map_, self.pixel_size) for name, map_ in named.items()]
 
@@ -104,13 +107,13 @@ def form_maps(sums: Accumulators, pixel_size: float, seed: int = 0) -> Consensus
     unmasked = fsc(first, second)
     power = signal_power(sums, unmasked)
     window = real_space_gain(first, second, fourier_gain(unmasked))
-    whole = weighted_map(sums, power) * window
+    whole = weighted_map(sums, power)
     # the mask needs a filtered map, the best filter needs the FSC inside the mask
-    rough = _filtered(whole, fsc(first, second, window))
+    rough = _filtered(whole * window, fsc(first, second, window))
     mask, origin = _mask(rough, pixel_size, resolution(unmasked, pixel_size, THRESHOLD))
     curves = half_map_curves(first, second, mask, pixel_size, seed)
-    map_ = _filtered(whole, curves.corrected)
-    return ConsensusMaps(map_, torch.stack([first, second]), mask, origin, curves, power, pixel_size)
+    map_ = _filtered(whole * window, curves.corrected)
+    return ConsensusMaps(map_, whole, torch.stack([first, second]), mask, origin, curves, power, pixel_size)
 
 
 def _filtered(map_: Tensor, fsc: Tensor) -> Tensor:

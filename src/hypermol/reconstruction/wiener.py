@@ -9,7 +9,7 @@ nodes around it. With H = Σ C²/σ² per node (trilinear weights), an unregular
 N/H averages over the triangle of each node, which multiplies real space by sinc²: divided out once, at the end.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -17,11 +17,11 @@ from torch import Tensor
 from hypermol.kernels import grid_to_volume
 from hypermol.maps import filtered
 from hypermol.reconstruction.accumulators import Accumulators
-from hypermol.reconstruction.shells import profile_plane, profile_volume, shell_means
+from hypermol.reconstruction.shells import Profile, profile_volume, shell_means, slabs
 from hypermol.reconstruction.support import smooth
 from hypermol.shapes import Float
 
-EMPTY_FRACTION = 1e-3
+EMPTY_FRACTION = 0.1
 """Nodes with less than this fraction of their shell's mean weight count as nearly empty."""
 
 _FSC_RANGE = 1e-3, 1 - 1e-3
@@ -32,10 +32,11 @@ def half_map(sums: Accumulators, half: int) -> Float[Tensor, "d d d"]:
 
     Well-filled nodes are untouched; nearly empty ones are damped, not amplified.
     """
+    floor, numerator, weight = _floor(sums, half), sums.numerator(half), sums.weight(half)
     grid = torch.zeros(sums.shape, dtype=torch.complex64, device=sums.data.device)
-    for z, (numerator, weight) in enumerate(zip(sums.numerator(half), sums.weight(half))):
-        bound = _floor(sums, half, z)
-        grid[z] = _ratio(numerator, torch.maximum(weight, bound) * (bound > 0))
+    for slab in slabs(sums.box, sums.oversampling):
+        bound = floor[slab]
+        grid[slab] = _ratio(numerator[slab], torch.maximum(weight[slab], bound) * (bound > 0))
     return grid_to_volume(grid[..., None], sums.box)
 
 
@@ -57,13 +58,12 @@ def weighted_map(sums: Accumulators, power: Float[Tensor, " s"]) -> Float[Tensor
     space to come first: noise at the edge of the box, or of a mask, leaks from strong shells into damped ones.
     """
     box, oversampling = sums.box, sums.oversampling
-    prior, gain = _prior_and_gain(sums, power)
+    prior, gain = (Profile.of(profile, box, oversampling) for profile in _prior_and_gain(sums, power))
     grid = torch.zeros(sums.shape, dtype=torch.complex64, device=sums.data.device)
-    for z in range(sums.shape[0]):
-        numerator = sums.numerator(0)[z] + sums.numerator(1)[z]
-        weight = sums.weight(0)[z] + sums.weight(1)[z]
-        bound, undone = (profile_plane(profile, z, box, oversampling) for profile in (prior, gain))
-        grid[z] = _ratio(numerator, (weight + bound) * undone)
+    for slab in slabs(box, oversampling):
+        numerator = sums.numerator(0)[slab] + sums.numerator(1)[slab]
+        weight = sums.weight(0)[slab] + sums.weight(1)[slab]
+        grid[slab] = _ratio(numerator, (weight + prior[slab]) * gain[slab])
     return grid_to_volume(grid[..., None], box)
 
 
@@ -84,19 +84,23 @@ def _prior_and_gain(sums: Accumulators, power: Tensor) -> tuple[Tensor, Tensor]:
     return prior, mean / (mean + prior)
 
 
-def _transfer(sums: Accumulators) -> Iterator[Tensor]:
-    """Plane by plane: noise variance and squared gain of the signal of the half maps, summed over both, [2, y, x]."""
-    for z, weights in enumerate(zip(sums.weight(0), sums.weight(1))):
-        weight = torch.stack(weights)
-        raised = torch.stack([torch.maximum(h, _floor(sums, half, z)) for half, h in enumerate(weights)])
+def _transfer(sums: Accumulators) -> Callable[[slice], Tensor]:
+    """Slab by slab: noise variance and squared gain of the signal of the half maps, summed over both, [2, z, y, x]."""
+    floors = _floor(sums, 0), _floor(sums, 1)
+
+    def of(slab: slice) -> Tensor:
+        weight = torch.stack([sums.weight(0)[slab], sums.weight(1)[slab]])
+        raised = torch.maximum(weight, torch.stack([floor[slab] for floor in floors]))
         raised = torch.where(raised > 0, raised, 1.0)
         gain = weight / raised
-        yield torch.stack([(gain / raised).sum(0) / sums.oversampling**3, gain.square().sum(0)])
+        return torch.stack([(gain / raised).sum(0) / sums.oversampling**3, gain.square().sum(0)])
+
+    return of
 
 
-def _floor(sums: Accumulators, half: int, z: int) -> Tensor:
-    """ε at the nodes of plane z."""
-    return profile_plane(EMPTY_FRACTION * sums.mean_weight[half], z, sums.box, sums.oversampling)
+def _floor(sums: Accumulators, half: int) -> Profile:
+    """ε."""
+    return Profile.of(EMPTY_FRACTION * sums.mean_weight[half], sums.box, sums.oversampling)
 
 
 def _ratio(numerator: Tensor, weight: Tensor) -> Tensor:
