@@ -50,7 +50,17 @@ def _train(data: Path, out: Path, cap: float | None) -> dict[str, Any]:
     name = 0
     while (folder := out.with_name(f"{out.name}-{name}")).exists():
         name += 1
-    command: list[str | Path] = [sys.executable, "-m", "hypermol", "train", data / "particles.star", "-m", "cryodrgn", "-o", folder]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "hypermol",
+        "train",
+        data / "particles.star",
+        "-m",
+        "cryodrgn",
+        "-o",
+        folder,
+    ]
     timed = run_timed([*command, *options], folder.with_suffix(".log"))
     passes = [row for row in Run.open(folder).log() if row["event"] == "pass" and row["phase"] == "train"]
     rate = sum(row["images"] - (before["images"] if before else 0) for before, row in zip([None, *passes], passes))
