@@ -1,10 +1,12 @@
 """The page in a real browser, offline: it opens, the molecule moves with the slider, and no error is reported."""
 
+import dataclasses
 import shutil
 
 import numpy as np
 import pytest
 
+from hypermol.landscape import LandscapeSettings, analyze
 from hypermol.report import MapSeries, ReportData, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -17,13 +19,18 @@ FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader
 
 
 @pytest.fixture(scope="module")
-def browser():
+def driver():
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(driver):
+    chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    yield chromium
+    chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +191,27 @@ def test_pages_with_little_or_odd_content_open(opened, tmp_path):
         page = opened[0](write_report(data, tmp_path / f"{number}.html"))
         assert page.evaluate("window.broken") is None
         assert page.locator("h1").inner_text() == data.title
+
+
+def test_many_particles_are_drawn_under_the_centres(opened, tmp_path):
+    z = np.random.default_rng(0).normal(size=(4000, 2))
+    data = ReportData("many", landscape=analyze(z, settings=LandscapeSettings(clusters=3)))
+    page = opened[0](write_report(data, tmp_path / "many.html"))
+    assert page.evaluate("document.querySelector('[data-scatter]').data[0].type") == "scattergl"
+    assert page.locator("[data-scatter] .annotation").count() == 3
+
+
+def test_without_graphics_the_pictures_remain(driver, report_data, tmp_path):
+    chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-3d-apis"])
+    page = chromium.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    data = dataclasses.replace(report_data, maps=(), states=None, motions=report_data.motions[:1])
+    page.goto(write_report(data, tmp_path / "report.html").as_uri())
+    page.wait_for_selector("body[data-ready]")
+    assert "shows no 3-D graphics" in page.locator("[data-viewer-note]").inner_text()
+    assert not page.locator("[data-viewer]").is_visible()
+    assert page.locator("#motion .sheet:visible img").count() == 10
+    assert page.locator("[data-scatter] .annotation").count() == 8
+    chromium.close()
+    assert not errors

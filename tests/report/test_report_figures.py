@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from hypermol.landscape import analyze
 from hypermol.report import FscCurve, MapSeries, ReportData
-from hypermol.report.pictures import contact_sheet, crop_half_width, png_grey, scale_length, view
+from hypermol.report.pictures import contact_sheet, crop_half_width, jpeg_grey, scale_length, view
 from hypermol.report.sections.coverage import cell_counts, cell_order, coverage_section, coverage_sentence, smoothed
 from hypermol.report.sections.latent import euler_columns, landscape_section, shown_particles
 from hypermol.report.sections.learning import convergence_sentence, learning_section
@@ -22,8 +22,8 @@ def test_projections_and_slices_have_their_axes_where_they_are_said_to_be():
     for axis, (up, right) in enumerate(((3, 1), (5, 1), (5, 3))):
         image = view(volume, "projection", axis, 8)
         assert np.argwhere(image).tolist() == [[8 + up, 8 + right]]
-        shown = np.asarray(Image.open(io.BytesIO(png_grey(image, 0.0, 2.0, size=16))))
-        assert np.argwhere(shown > 100).tolist() == [[15 - 8 - up, 8 + right]]
+        shown = np.asarray(Image.open(io.BytesIO(jpeg_grey(image, 0.0, 2.0, size=16))))
+        assert np.argwhere(shown > 150).tolist() == [[15 - 8 - up, 8 + right]]
     assert view(volume, "slice", 0, 8).max() == 0
     volume[8, 2, 9] = 1
     assert view(volume, "slice", 0, 8)[2, 9] == 1

@@ -28,8 +28,10 @@ def telling_axis(maps: Sequence[np.ndarray] | np.ndarray) -> int:
 
 @dataclass(frozen=True)
 class Scene:
-    """A series ready to be shown: ``frames`` [n, Z, Y, X] one byte each, ``change`` [Z, Y, X] (greatest less least over
-    the series, one byte), ``step`` density per count, ``voxel`` Å, ``level`` a contour to begin with (counts)."""
+    """A series ready to be shown: ``frames`` [n, Z, Y, X] one byte each, ``change`` [Z, Y, X] (greatest less least
+    over the series beyond what noise makes, one byte), ``step`` density per count, ``sigma`` of the whole maps,
+    ``voxel`` Å, ``level`` a contour to begin with (counts).
+    """
 
     series: MapSeries
     frames: Num[np.ndarray, "n Z Y X"]
@@ -141,9 +143,17 @@ def _scene(series: MapSeries, box: int) -> Scene:
     step = top / 250
     # one empty voxel around closes every surface
     frames = np.pad(_bytes(cropped, step), ((0, 0), (1, 1), (1, 1), (1, 1)))
-    change = np.pad(_bytes(np.ptp(cropped, axis=0), step), 1)
+    level = contour_level(cropped)
+    change = np.pad(_bytes(_change(cropped, level), step), 1)
     voxel = series.pixel_size * np.asarray(series.maps[0]).shape[0] / box
-    return Scene(series, frames, change, step, sigma, voxel, contour_level(cropped) / step)
+    return Scene(series, frames, change, step, sigma, voxel, level / step)
+
+
+def _change(maps: Float[np.ndarray, "n Z Y X"], level: float) -> Float[np.ndarray, "Z Y X"]:
+    """Greatest less least value of each voxel, less what it typically is outside the molecule."""
+    change = np.ptp(maps, axis=0)
+    outside = change[maps.max(axis=0) < 0.5 * level]
+    return np.maximum(change - float(np.median(outside)), 0.0) if outside.size else change
 
 
 def contour_level(maps: Float[np.ndarray, "... Z Y X"]) -> float:

@@ -82,9 +82,10 @@ def choice(name: str, options: Sequence[tuple[str, str]], label: str, pressed: i
     return f'<div class="choice" role="group" data-choice="{text(name)}" aria-label="{text(label)}">{buttons}</div>'
 
 
-def picture(png: bytes, alternative: str) -> str:
-    """An image inside the page."""
-    return f'<img alt="{text(alternative)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+def picture(content: bytes, alternative: str) -> str:
+    """A PNG or JPEG image inside the page."""
+    kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
+    return f'<img alt="{text(alternative)}" src="data:image/{kind};base64,{base64.b64encode(content).decode()}">'
 
 
 def json_script(identifier: str, value: Any) -> str:

@@ -42,9 +42,9 @@ def view(volume: Float[np.ndarray, "D D D"], kind: str, axis: int, half_width: i
     return image[low : low + 2 * half_width, low : low + 2 * half_width]
 
 
-def png_grey(image: Float[np.ndarray, "h w"], low: float, high: float, size: int = SHOWN_PX) -> bytes:
-    """``image`` as PNG, black at ``low`` and white at ``high``, first row at the bottom, smoothly resampled to about
-    ``size`` px."""
+def jpeg_grey(image: Float[np.ndarray, "h w"], low: float, high: float, size: int = SHOWN_PX) -> bytes:
+    """``image`` as JPEG (of noise, PNG is three times as large), black at ``low`` and white at ``high``, the first
+    row at the bottom, smoothly resampled to about ``size`` px."""
     from PIL import Image
 
     grey = np.clip((image - low) / max(high - low, 1e-30), 0, 1)
@@ -52,7 +52,7 @@ def png_grey(image: Float[np.ndarray, "h w"], low: float, high: float, size: int
     factor = size / max(shown.size)
     shown = shown.resize([max(1, round(side * factor)) for side in shown.size], Image.Resampling.BICUBIC)
     stream = io.BytesIO()
-    shown.save(stream, format="PNG")
+    shown.save(stream, format="JPEG", quality=88)
     return stream.getvalue()
 
 
@@ -71,7 +71,7 @@ def contact_sheet(series: MapSeries, axis: int = SIDE_VIEW, columns_hint: int = 
             images = [view(volume, kind, number, half_width) for volume in maps]
             low, high = _grey_range(images)
             cells = "".join(
-                _cell(png_grey(image, low, high), f"{kind} along {letter}", series.caption(index), width)
+                _cell(jpeg_grey(image, low, high), f"{kind} along {letter}", series.caption(index), width)
                 for index, image in enumerate(images)
             )
             hidden = "" if (kind, number) == ("projection", axis) else " hidden"
@@ -94,13 +94,13 @@ def _grey_range(images: Sequence[Float[np.ndarray, "w w"]]) -> tuple[float, floa
     return float(low), float(high)
 
 
-def _cell(png: bytes, kind: str, caption: str, width: float) -> str:
+def _cell(jpeg: bytes, kind: str, caption: str, width: float) -> str:
     length = scale_length(width)
     bar = (
         f'<span class="scale" style="width:{100 * length / width:.2f}%"></span>'
         f'<span class="scale-words">{length:g} Å</span>'
     )
-    shown = picture(png, f"{kind}: {caption}")
+    shown = picture(jpeg, f"{kind}: {caption}")
     return f'<div class="cell"><div class="frame">{shown}{bar}</div><div class="words">{text(caption)}</div></div>'
 
 

@@ -39,5 +39,8 @@ window.hypermol = (function () {
     return [5, 2, 1].map((step) => step * power).find((step) => step <= width) || power;
   }
 
-  return { data, unpack, rows, choice, lengthWords };
+  // whether this browser draws 3-D graphics
+  const graphics = Boolean(document.createElement("canvas").getContext("webgl"));
+
+  return { data, unpack, rows, choice, lengthWords, graphics };
 })();

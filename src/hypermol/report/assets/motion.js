@@ -10,7 +10,7 @@ hypermol.motion = (function () {
     const find = (name) => root.querySelector(`[data-${name}]`);
     const slider = find("frame"), levelSlider = find("level"), play = find("play"), ghost = find("ghost");
     const colours = { still: STILL, moving: MOVING, shadow: SHADOW, paper: [0.965, 0.972, 0.98], turn: TURNS[scenes[0].axis] };
-    const stage = hypermol.stage.create(find("stage"), { ...colours, drawn: (scale) => drawScale(root, scale) });
+    const stage = hypermol.graphics && hypermol.stage.create(find("stage"), { ...colours, drawn: (scale) => drawScale(root, scale) });
     if (!stage) return withoutGraphics(root);
     const now = { scene: null, position: 0, playing: false, direction: 1, level: 0, byChange: true, mesh: null, frames: [] };
 

@@ -25,24 +25,27 @@ hypermol.scatter = (function () {
     }
 
     function traces() {
-      const { x, y, marks, paths } = axes(now.view);
+      const { x, y, paths } = axes(now.view);
       const many = x.length > 3000;
       const points = {
-        type: many ? "scattergl" : "scatter", mode: "markers", x, y, text: words, hovertemplate: "%{text}<extra></extra>",
+        type: many && hypermol.graphics ? "scattergl" : "scatter", mode: "markers", x, y, text: words, hovertemplate: "%{text}<extra></extra>",
         marker: { size: many ? 4 : 5.5, opacity: many ? 0.65 : 0.75, ...paint(now.colour, landscape.palette) }, showlegend: false,
-      };
-      const centres = {
-        type: "scatter", mode: "markers+text", x: marks.map((m) => m[0]), y: marks.map((m) => m[1]), showlegend: false,
-        text: marks.map((_, i) => `<b>${i}</b>`), textfont: { size: 11, color: "#1d2730" },
-        marker: { size: 19, color: "#ffffff", opacity: 0.92, line: { color: "#1d2730", width: 1.2 } },
-        hovertemplate: landscape.centre_particles.map((p, i) => `centre of cluster ${i}<br>particle ${p}<extra></extra>`),
       };
       const dashes = ["solid", "dot", "dash", "dashdot"];
       const lines = paths.map((path, i) => ({
-        type: "scatter", mode: "lines", x: path.way.map((p) => p[0]), y: path.way.map((p) => p[1]), name: path.title,
+        type: points.type, mode: "lines", x: path.way.map((p) => p[0]), y: path.way.map((p) => p[1]), name: path.title,
         line: { color: "#1d2730", width: 1.8, dash: dashes[i % 4] }, hoverinfo: "skip", visible: i === 0 ? true : "legendonly",
       }));
-      return [points, ...lines, centres];
+      return [points, ...lines];
+    }
+
+    // as labels, for they stay above the points whatever those are drawn with
+    function centres() {
+      return axes(now.view).marks.map(([x, y], i) => ({
+        x, y, text: `<b>${i}</b>`, showarrow: false, font: { size: 11.5, color: "#1d2730" }, bgcolor: "rgba(255,255,255,0.92)",
+        bordercolor: "#1d2730", borderwidth: 1, borderpad: 2.5, width: 13, captureevents: true,
+        hovertext: `centre of cluster ${i}<br>particle ${landscape.centre_particles[i]}`,
+      })).filter((mark) => mark.x !== null && mark.y !== null);
     }
 
     function layout() {
@@ -53,7 +56,7 @@ hypermol.scatter = (function () {
       const [x, y] = now.view.labels;
       return {
         xaxis: axis(x, now.view.columns !== "umap"), yaxis: axis(y, now.view.columns !== "umap" && Boolean(y)),
-        height: 520, margin: { l: 56, r: 16, t: 8, b: 48 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "#ffffff",
+        annotations: centres(), height: 520, margin: { l: 56, r: 16, t: 8, b: 48 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "#ffffff",
         font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: "#1d2730" }, hovermode: "closest", dragmode: "zoom",
         modebar: { bgcolor: "rgba(255,255,255,0.7)", color: "#a3aeb8", activecolor: "#1f5f7a" },
         legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } },
