@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from hypermol.errors import ConfigError
 
@@ -193,6 +193,13 @@ def _in_words(errors: list[Any]) -> str:
     ):
         said = said.replace(theirs, ours)
     return said
+
+
+def allowed(hint: Any) -> str:
+    """What an annotation admits, in words."""
+    words = [str(bounds) for bounds in _bounds(hint)]
+    choices = [str(choice) for choice in get_args(hint)] if get_origin(hint) is Literal else []
+    return ", ".join(words or choices)
 
 
 def _shown(value: Any) -> str:

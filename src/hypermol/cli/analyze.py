@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from hypermol.cli.options import Device
+from hypermol.cli.options import Device, RunFolder
 
 
 def analyze(
-    run: Annotated[Path, Parameter(help="A run folder.")],
+    run: RunFolder,
     /,
     *,
     clusters: Annotated[int, Parameter(name=["--clusters", "-k"], help="k of k-means.")] = 10,
@@ -23,8 +22,10 @@ def analyze(
 
     Example: `hypermol analyze run -k 6`
     """
-    from hypermol.landscape import LandscapeSettings, save_landscape, write_maps
-    from hypermol.landscape.from_run import landscape_of
+    from hypermol.cli.options import say_device
+    from hypermol.cli.progress import Steps
+    from hypermol.cli.say import say
+    from hypermol.landscape import LandscapeSettings, landscape_of, save_landscape, write_maps
     from hypermol.methods import rebuild
     from hypermol.runs import Run
 
@@ -32,13 +33,22 @@ def analyze(
     landscape = landscape_of(opened, LandscapeSettings(clusters=clusters, points=points))
     save_landscape(landscape, opened.landscape)
     if maps:
+        say_device(device)
         trained = rebuild(opened, device)
-        print(f"decoding maps at {landscape.kmeans.count} centres and along {len(landscape.paths)} paths …")
-        write_maps(landscape, opened.landscape, trained.decode_array, trained.pixel_size)
+        write_maps(
+            landscape,
+            opened.landscape,
+            trained.decode_array,
+            trained.pixel_size,
+            Steps("maps at centres and along paths"),
+        )
     ratio = ", ".join(f"{100 * share:.0f} %" for share in landscape.components.ratio[:4])
-    print(f"principal components hold {ratio} of the variance of z")
+    say(f"principal components hold {ratio} of the variance of z")
+    sizes = ", ".join(str(size) for size in landscape.kmeans.size)
+    say(f"k-means clusters 0 to {landscape.kmeans.count - 1} hold {sizes} particles")
     for item in landscape.leakage:
-        print(("warning: " if item.verdict == "clear" else "") + item.sentence)
+        say(("warning: " if item.verdict == "clear" else "") + item.sentence)
     for note in landscape.notes:
-        print(note)
-    print(f"landscape: {opened.landscape}")
+        say(note)
+    say(f"landscape: {opened.landscape}")
+    say(f"next: hypermol report {run}; hypermol select {run} --cluster 0 -o cluster0.star")

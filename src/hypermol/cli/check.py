@@ -8,14 +8,16 @@ from hypermol.cli.options import DataDir, Particles, Passthrough
 def check(particles: Particles, /, *, datadir: DataDir = None, passthrough: Passthrough = ()) -> None:
     """Look the data over before spending hours: counts, poses, CTF, contrast sign, NaN, headers.
 
+    Exit status 0 when the set can be used (also without poses), 2 when something is wrong with it.
+
     Example: `hypermol check particles.star`
     """
-    from hypermol.errors import DataError
+    from hypermol.cli.progress import Steps
+    from hypermol.cli.say import say
     from hypermol.particles import check_particles, read_particles
 
     found = read_particles(particles, datadir=datadir, passthrough=passthrough)
-    result = check_particles(found)
-    for line in result.lines():
-        print(line)
-    if result.problems:
-        raise DataError("\n".join(result.problems))
+    result = check_particles(found, progress=Steps("reading images"))
+    for line in (*result.facts, *(f"note: {note}" for note in result.notes)):
+        say(line)
+    result.raise_if_bad()

@@ -7,11 +7,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hypermol.cli.options import Device
+from hypermol.cli.options import Device, RunFolder
+from hypermol.errors import ConfigError
 
 
 def evaluate(
-    run: Annotated[Path, Parameter(help="A run folder.")],
+    run: RunFolder,
     /,
     *,
     truth: Annotated[Path, Parameter(help="The simulated data set that the run was trained on.")],
@@ -22,14 +23,21 @@ def evaluate(
 
     Example: `hypermol evaluate run --truth data`
     """
+    from hypermol.cli.options import say_device
+    from hypermol.cli.progress import Steps
+    from hypermol.cli.say import say
     from hypermol.runs import Run
     from hypermol.validation import evaluate_run
 
+    if particles < 1:
+        raise ConfigError(f"--particles {particles}: expected at least 1")
     opened = Run.open(run)
-    found = evaluate_run(opened, truth, particles=particles, device=device)
+    say_device(device)
+    found = evaluate_run(opened, truth, particles=particles, device=device, progress=Steps("maps compared"))
     opened.save_metrics(found)
     width = max(map(len, found))
     for name, figure in found.items():
         value = figure["value"]
         text = "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-        print(f"{name:<{width}}  {text} {figure['unit']}")
+        say(f"{name:<{width}}  {text} {figure['unit']}".rstrip())
+    say(f"figures: {opened.path / 'metrics.json'}")

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from hypermol import __version__
+from hypermol.cli.say import complain
 from hypermol.errors import HypermolError
+
+if TYPE_CHECKING:
+    from cyclopts import App
 
 COMMANDS = (
     "demo",
@@ -21,37 +29,76 @@ COMMANDS = (
     "simulate",
     "evaluate",
 )
-SUMMARY = "From cryo-EM particle images to a moving molecule. Start with `hypermol demo`."
+SUMMARY = """From cryo-EM particle images to a moving molecule.
+
+Start with `hypermol demo`. `hypermol COMMAND --help` tells more, with an example.
+"""
+FULL = (errno.EFBIG, errno.ENOSPC, errno.EDQUOT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (also used as the console script)."""
-    from cyclopts import App, CycloptsError
+    from cyclopts import CycloptsError
 
-    app = App(name="hypermol", help=SUMMARY, version=__version__, help_format="markdown", result_action="return_value")
-    for name in COMMANDS:
-        app.command(getattr(import_module(f"hypermol.cli.{name}"), name), name=name)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(list(sys.argv[1:] if arguments is None else arguments), exit_on_error=False, print_error=True)
+        application(given)(given, exit_on_error=False, print_error=True)
     except CycloptsError:
         return 2
     except HypermolError as error:
-        _complain(str(error))
+        complain(str(error))
         return error.exit_status
     except KeyboardInterrupt:
-        _complain("stopped")
+        complain("stopped")
+        return 1
+    except BrokenPipeError:  # the reader of our output has gone (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        _complain(_in_words(error))
+        complain(_in_words(error))
         return 1
+    except MemoryError:
+        complain("there is not enough memory for this; a smaller box (--set box=…) or --memory-gb may help")
+        return 1
+    except Exception as error:
+        return _fault(error)
     return 0
 
 
-def _complain(message: str) -> None:
-    print(f"hypermol: {message}", file=sys.stderr)
+def application(arguments: Sequence[str] = ()) -> App:
+    """The parser of all commands. A command's module is asked for a slow ``epilogue`` only where its help is wanted."""
+    from cyclopts import App
+
+    app = App(
+        name="hypermol",
+        help=SUMMARY,
+        version=__version__,
+        help_format="markdown",
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    for place, name in enumerate(COMMANDS):
+        module = import_module(f"hypermol.cli.{name}")
+        asked = arguments[:1] == [name] and not {"--help", "-h"}.isdisjoint(arguments)
+        more = module.epilogue() if asked and hasattr(module, "epilogue") else None
+        app.command(getattr(module, name), name=name, sort_key=place, help_epilogue=more)
+    return app
 
 
 def _in_words(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    hint = "" if error.errno not in (27, 28, 122) else "; make room and continue with `hypermol train --resume RUN`"
+    hint = "; make room and try again" if error.errno in FULL else ""
     return f"{where}{error.strerror or error}{hint}"
+
+
+def _fault(error: Exception) -> int:
+    """An error that nobody foresaw: our mistake, shown with what is needed to find it."""
+    if type(error).__name__ == "OutOfMemoryError":
+        complain("the GPU has not enough memory for this; a smaller batch_size, microbatch or box (--set) may help")
+        return 1
+    traceback.print_exc()
+    complain(
+        f"this is a fault in hypermol {__version__}, not in your data; please report it with the lines above "
+        f"({type(error).__name__}: {error})"
+    )
+    return 1

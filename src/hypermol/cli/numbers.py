@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from hypermol.errors import ConfigError
@@ -9,12 +11,15 @@ from hypermol.errors import ConfigError
 
 def numbers(text: str, count: int, what: str) -> np.ndarray:
     """``"0,2,5-7"`` → [0, 2, 5, 6, 7], each below ``count``. Raises ConfigError that names the first bad one."""
-    found: list[int] = []
+    found: set[int] = set()
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
-            raise ConfigError(f"{part!r}: expected numbers from 0, such as 0,2,5-7")
-        found.extend(range(int(first), int(last or first) + 1))
-    if outside := [number for number in found if number >= count]:
-        raise ConfigError(f"there is no {what} {outside[0]}: they are numbered 0 to {count - 1}")
-    return np.array(sorted(set(found)), dtype=np.int64)
+        match = re.fullmatch(r"\s*([0-9]{1,15})\s*(?:-\s*([0-9]{1,15})\s*)?", part)
+        if match is None:
+            raise ConfigError(f"{part.strip()!r}: expected {what} numbers from 0, such as 0,2,5-7")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ConfigError(f"{part.strip()!r}: expected the smaller number first, {last}-{first}")
+        if last >= count:
+            raise ConfigError(f"there is no {what} {max(first, count)}: they are numbered 0 to {count - 1}")
+        found.update(range(first, last + 1))
+    return np.array(sorted(found), dtype=np.int64)

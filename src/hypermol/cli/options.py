@@ -10,28 +10,54 @@ from cyclopts import Parameter
 
 from hypermol.errors import ConfigError
 
-Particles = Annotated[Path, Parameter(help="A RELION .star or cryoSPARC .cs file.")]
+RunFolder = Annotated[Path, Parameter(help="A run folder.")]
+Particles = Annotated[Path, Parameter(help="A RELION .star file, a cryoSPARC .cs file or an .mrcs stack.")]
 DataDir = Annotated[Path | None, Parameter(help="Folder that image paths in the file are relative to.")]
-Passthrough = Annotated[tuple[Path, ...], Parameter(help="cryoSPARC passthrough .cs file, merged by uid.", negative=())]
+Passthrough = Annotated[
+    tuple[Path, ...],
+    Parameter(help="cryoSPARC passthrough .cs file, merged by uid (may be repeated).", negative=(), show_default=False),
+]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")]
 Settings = Annotated[
     tuple[str, ...],
-    Parameter(name="--set", help="A setting, key=value; dots reach into parts (volume.hidden=512).", negative=()),
+    Parameter(
+        name="--set",
+        help="A setting, key=value (may be repeated); dots reach into parts: volume.hidden=512.",
+        negative=(),
+        show_default=False,
+    ),
 ]
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
-    """``("epochs=6", "volume.encoding=geometric")`` → values as TOML reads them, bare words as text.
+    """``("epochs=6", "volume.encoding=geometric", "tilts_deg=0,45")`` → values as TOML reads them, numbers with commas
+    as lists, bare words as text.
 
-    Raises ConfigError for one without "=".
+    Raises ConfigError for one without "=", or given twice.
     """
     values: dict[str, Any] = {}
     for setting in settings:
-        key, equals, text = setting.partition("=")
+        key, equals, text = (part.strip() for part in setting.partition("="))
         if not equals or not key:
             raise ConfigError(f"--set {setting}: expected key=value, for example --set epochs=30")
-        try:
-            values[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[key.strip()] = text
+        if key in values:
+            raise ConfigError(f"--set {key} is given twice; give it once")
+        values[key] = _value(text)
     return values
+
+
+def _value(text: str) -> Any:
+    for written in (text, f"[{text}]") if "," in text else (text,):
+        try:
+            return tomllib.loads(f"value = {written}")["value"]
+        except tomllib.TOMLDecodeError:
+            continue
+    return text
+
+
+def say_device(device: str) -> None:
+    """Print where the work is done, and why. Raises ConfigError where that cannot be."""
+    from hypermol.cli.say import say
+    from hypermol.engine import choose_device
+
+    say(f"device: {choose_device(device)[1]}")

@@ -2,46 +2,96 @@
 
 from __future__ import annotations
 
-import signal
+import os
+import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
+from hypermol.cli.say import is_first, wrapped
+
 EVERY_SECONDS = 15.0
+PATIENCE_SECONDS = 2.0
 
 
-class Reporter:
-    """Prints the engine's events. ``seconds_left`` is shown with every line."""
+class Display:
+    """One line at the bottom that is drawn again and again on a terminal; elsewhere a line every 15 seconds."""
 
     def __init__(self, stream: Any = None) -> None:
         self._stream = stream or sys.stdout
         self._terminal = self._stream.isatty()
+        self._drawn = False
         self._last = time.monotonic()
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+        self.clear()
+        self._last = time.monotonic()
+        print(wrapped(text, self._stream), file=self._stream, flush=True)
+
+    def bar(self, fraction: float, text: str) -> None:
+        """How far a job is."""
+        if self._terminal:
+            drawn = f"{_bar(fraction)} {text}"[: shutil.get_terminal_size().columns - 1]
+            self._stream.write("\r\x1b[K" + drawn)
+            self._stream.flush()
+            self._drawn = True
+        elif time.monotonic() - self._last > EVERY_SECONDS:
+            self.line(text)
+
+    def clear(self) -> None:
+        """Take the bar away."""
+        if self._drawn:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._drawn = False
+
+
+class Steps:
+    """``steps(done, total)`` shows how far something is that takes more than two seconds, and the time left."""
+
+    def __init__(self, text: str, display: Display | None = None) -> None:
+        self.text, self._display = text, display or Display()
+        self._began = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        seconds = time.monotonic() - self._began
+        if done >= total:
+            self._display.clear()
+        elif seconds > PATIENCE_SECONDS and done and is_first():
+            left = duration(seconds * (total - done) / done)
+            self._display.bar(done / total, f"{self.text} {done} of {total}, {left} left")
+
+
+class Reporter:
+    """Prints the engine's events."""
+
+    def __init__(self, display: Display | None = None) -> None:
+        self.display = display or Display()
+        self._steps: Steps | None = None
 
     def __call__(self, event: dict[str, Any]) -> None:
         kind = event["event"]
         if kind == "note":
-            self._line(event["text"])
+            self.display.line(event["text"])
+        elif kind == "step":
+            self._step(event)
         elif kind == "skipped":
-            self._line(f"skipped batch {event['batch']}: {event['reason']}")
+            self.display.line(f"skipped batch {event['batch']}: {event['reason']}")
         elif kind == "pass":
-            self._line(_progress_line(event, done=True))
-        elif self._terminal:
-            self._stream.write("\r\x1b[K" + _bar(event["fraction"]) + " " + _progress_line(event))
-            self._stream.flush()
-        elif time.monotonic() - self._last > EVERY_SECONDS:
-            self._line(_progress_line(event))
+            self.display.line(_progress_line(event))
+        else:
+            self.display.bar(event["fraction"], _progress_line(event))
 
-    def _line(self, text: str) -> None:
-        self._last = time.monotonic()
-        start = "\r\x1b[K" if self._terminal else ""
-        print(start + text, file=self._stream, flush=True)
+    def _step(self, event: dict[str, Any]) -> None:
+        if self._steps is None or self._steps.text != event["text"]:
+            self._steps = Steps(event["text"], self.display)
+        self._steps(event["done"], event["total"])
 
 
-def _progress_line(event: dict[str, Any], done: bool = False) -> str:
+def _progress_line(event: dict[str, Any]) -> str:
     parts = [f"{event['phase']} {event['pass'] + 1}/{event['passes']}"]
     if "loss" in event:
         parts.append(f"loss {event['loss']:.4g}")
@@ -51,8 +101,9 @@ def _progress_line(event: dict[str, Any], done: bool = False) -> str:
     if event["skipped"]:
         parts.append(f"{event['skipped']} updates skipped")
     if event["seconds_left"] is not None:
-        parts.append(f"{100 * event['fraction']:.0f} % done, {duration(event['seconds_left'])} left")
-    return (" " if not done else "") + " · ".join(parts)
+        left = f", {duration(event['seconds_left'])} left" if event["fraction"] < 1 else ""
+        parts.append(f"{100 * event['fraction']:.0f} % done{left}")
+    return " · ".join(parts)
 
 
 def _bar(fraction: float, width: int = 24) -> str:
@@ -70,22 +121,17 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def stop_requests() -> Iterator[Any]:
+def stop_requests() -> Iterator[Callable[[], bool]]:
     """Within, Ctrl-C and SIGTERM ask for a clean stop; the yielded callable says whether one was asked for.
 
-    A second Ctrl-C interrupts at once.
+    The second one ends the program at once.
     """
-    asked: list[int] = []
+    from hypermol.engine import stop_on_signals
 
-    def handler(number: int, frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-        print("\nstopping after this update, and saving …", file=sys.stderr, flush=True)
+    with stop_on_signals(heard=_say_stopping) as asked:
+        yield asked
 
-    previous = {s: signal.signal(s, handler) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, action in previous.items():
-            signal.signal(number, action)
+
+def _say_stopping() -> None:
+    if is_first():  # written past Python's buffers, which a signal handler must not touch
+        os.write(2, b"\nstopping after this update, and saving (once more: at once) ...\n")

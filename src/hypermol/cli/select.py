@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from hypermol.cli.numbers import numbers
+from hypermol.cli.options import RunFolder
 from hypermol.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hypermol.runs import Run
 
 
 def select(
-    run: Annotated[Path, Parameter(help="A run folder.")],
+    run: RunFolder,
     /,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="The file to write, .star or .cs as the input was.")],
-    cluster: Annotated[str | None, Parameter(help="Clusters of `hypermol analyze`, for example 3 or 0,2,5-7.")] = None,
-    particles: Annotated[str | None, Parameter(help="Particle numbers from 0, for example 0-99,250.")] = None,
-    density: Annotated[bool, Parameter(help="Take --cluster from the density clusters instead of k-means.")] = False,
-    invert: Annotated[bool, Parameter(help="Keep all the others instead.")] = False,
+    cluster: Annotated[str | None, Parameter(help="Clusters of `hypermol analyze`: 3 or 0,2,5-7.")] = None,
+    particles: Annotated[str | None, Parameter(help="Particle numbers from 0: 0-99,250.")] = None,
+    density: Annotated[
+        bool,
+        Parameter(help="Take --cluster from the density clusters, not k-means.", negative=(), show_default=False),
+    ] = False,
+    invert: Annotated[bool, Parameter(help="Keep all the others instead.", negative=(), show_default=False)] = False,
 ) -> None:
     """Write the original particle file back with fewer rows, every column in place.
 
@@ -27,24 +36,40 @@ def select(
     """
     import numpy as np
 
-    from hypermol.landscape import load_landscape
+    from hypermol.cli.say import say
     from hypermol.methods import run_particles
     from hypermol.particles import write_selection
     from hypermol.runs import Run
 
-    opened = Run.open(run)
-    found = run_particles(opened)
     if (cluster is None) == (particles is None):
         raise ConfigError("give either --cluster or --particles")
+    if density and cluster is None:
+        raise ConfigError("--density goes with --cluster")
+    opened = Run.open(run)
+    found = run_particles(opened)
     keep = np.zeros(found.count, dtype=bool)
     if particles is not None:
         keep[numbers(particles, found.count, "particle")] = True
-    elif cluster is not None:
-        landscape = load_landscape(opened.landscape)
-        clusters = landscape.density if density else landscape.kmeans
-        keep[np.isin(clusters.label, numbers(cluster, clusters.count, "cluster"))] = True
+    else:
+        keep |= _in_clusters(opened, str(cluster), density)
     indices = np.flatnonzero(~keep if invert else keep)
     if len(indices) == 0:
         raise ConfigError("this selection keeps no particle at all; nothing was written")
     write_selection(found, indices, out)
-    print(f"{len(indices)} of {found.count} particles: {out}")
+    say(f"{len(indices)} of {found.count} particles: {out}")
+    home = opened.config["input"].get("datadir") or found.path.parent
+    if found.document is not None and out.resolve().parent != found.path.parent:
+        say(f"the image names in it still count from {home}: read it with --datadir {home}, or move it there")
+
+
+def _in_clusters(run: Run, text: str, density: bool) -> np.ndarray:
+    """Which particles are in the clusters, [N] boolean."""
+    import numpy as np
+
+    from hypermol.landscape import load_landscape
+
+    landscape = load_landscape(run.landscape)
+    clusters = landscape.density if density else landscape.kmeans
+    if clusters.count == 0:
+        raise ConfigError(f"the landscape of {run.path} has no density clusters; leave --density out for k-means")
+    return np.isin(clusters.label, numbers(text, clusters.count, "cluster"))

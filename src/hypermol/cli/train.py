@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from hypermol.cli.options import DataDir, Device, Passthrough, Settings, parse_settings
-from hypermol.errors import ConfigError
+from hypermol.cli.options import DataDir, Device, Particles, Passthrough, Settings, parse_settings
+from hypermol.errors import ConfigError, HypermolError
+
+if TYPE_CHECKING:
+    from hypermol.methods import Conduct
+    from hypermol.runs import Run
 
 PREPARATION = ("box", "window", "normalise", "sign")
 
 
 def train(
-    particles: Annotated[Path | None, Parameter(help="A RELION .star or cryoSPARC .cs file.")] = None,
+    particles: Particles | None = None,
     /,
     *,
     method: Annotated[str, Parameter(name=["--method", "-m"], help="See `hypermol methods`.")] = "cryodrgn",
@@ -29,56 +33,97 @@ def train(
 ) -> None:
     """Reconstruct: from particles to a run folder with maps, estimates and a log.
 
-    Data settings are set like the method's: `--set box=128` (Fourier crop), `--set sign=-1` (dark particles).
+    `hypermol methods METHOD` lists what can be set. Data settings are set alike: `--set box=128` (Fourier crop),
+    `--set sign=-1` (dark particles). A run that was stopped goes on with `hypermol train --resume RUN`.
 
     Example: `hypermol train particles.star -m cryodrgn -o run --set epochs=30 --set z_dim=8`
     """
     from hypermol.cli.progress import Reporter, duration, stop_requests
-    from hypermol.methods import Conduct, configured, find_method
-    from hypermol.methods import resume as resume_run
-    from hypermol.methods import train as train_run
+    from hypermol.cli.say import say
+    from hypermol.methods import Conduct
 
-    began = time.monotonic()
+    began, reporter = time.monotonic(), Reporter()
+    if memory_gb is not None and not memory_gb > 0:
+        raise ConfigError(f"--memory-gb {memory_gb:g}: expected more than 0")
     limit = None if memory_gb is None else int(memory_gb * 2**30)
     with stop_requests() as asked:
-        conduct = Conduct(device=device, memory_limit=limit, report=Reporter(), asked_to_stop=asked)
-        if resume is not None:
-            if particles is not None or out is not None or settings:
+        conduct = Conduct(device=device, memory_limit=limit, report=reporter, asked_to_stop=asked)
+        try:
+            if resume is None:
+                run = _begin(particles, method, out, settings, datadir, passthrough, conduct)
+            elif particles is not None or out is not None or settings or datadir or passthrough:
                 raise ConfigError("--resume RUN goes alone: a run keeps the particles and settings it was started with")
-            run = resume_run(resume, conduct)
-        else:
-            path, folder = _required(particles, out)
-            values = parse_settings(settings)
-            run = train_run(
-                path,
-                configured(find_method(method), _without(values, ("seed", *PREPARATION))),
-                folder,
-                seed=_seed(values),
-                datadir=datadir,
-                passthrough=passthrough,
-                preparation=_preparation(values),
-                conduct=conduct,
-            )
-    print(f"done in {duration(time.monotonic() - began)}: {run.path}")
-    print(f"next: hypermol analyze {run.path}; hypermol report {run.path}")
+            else:
+                run = _continue(resume, conduct)
+        except Exception as error:
+            raise _with_hint(error, resume or out) from error
+        finally:
+            reporter.display.clear()
+    say(f"done in {duration(time.monotonic() - began)}: {run.path}")
+    say(f"next: hypermol analyze {run.path}; hypermol report {run.path}")
 
 
-def _required(particles: Path | None, out: Path | None) -> tuple[Path, Path]:
+def _begin(
+    particles: Path | None,
+    method: str,
+    out: Path | None,
+    settings: tuple[str, ...],
+    datadir: Path | None,
+    passthrough: tuple[Path, ...],
+    conduct: Conduct,
+) -> Run:
+    from hypermol.methods import configured, find_method, train
+
+    values = parse_settings(settings)
+    others = ("seed", *PREPARATION)
+    chosen = configured(find_method(method), {key: value for key, value in values.items() if key not in others}, others)
     if particles is None:
         raise ConfigError("which particles? give a .star or .cs file, or --resume RUN")
     if out is None:
         raise ConfigError("where to? give the run folder with -o RUN")
-    return particles, out
+    return train(
+        particles,
+        chosen,
+        out,
+        seed=_seed(values),
+        datadir=datadir,
+        passthrough=passthrough,
+        preparation=_preparation(values),
+        conduct=conduct,
+    )
 
 
-def _without(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key not in names}
+def _continue(run: Path, conduct: Conduct) -> Run:
+    from hypermol.cli.say import say
+    from hypermol.methods import resume
+    from hypermol.runs import Run
+
+    if Run.open(run).finished:
+        say("this run had already finished; nothing was done")
+    return resume(run, conduct)
+
+
+def _with_hint(error: Exception, folder: Path | None) -> Exception:
+    """What to do next, where a run was stopped or its disk is full."""
+    from hypermol.cli.main import FULL
+    from hypermol.engine import InterruptedRun
+
+    begun = folder is not None and (folder / "config.toml").exists()
+    way = f"continue with: hypermol train --resume {folder}" if begun else "no run folder was made; begin again"
+    if isinstance(error, InterruptedRun):
+        return InterruptedRun(f"stopped as asked; {way}")
+    if isinstance(error, OSError) and error.errno in FULL:
+        where = error.filename or folder
+        return HypermolError(
+            f"{where} could not be written ({error.strerror}); what was saved before is whole. Make room, then {way}"
+        )
+    return error
 
 
 def _seed(values: dict[str, Any]) -> int:
     seed = values.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ConfigError(f"--set seed={seed}: expected a whole number of at least 0")
+        raise ConfigError(f"seed = {seed}: expected a whole number of at least 0")
     return seed
 
 
@@ -86,4 +131,5 @@ def _preparation(values: dict[str, Any]) -> Any:
     from hypermol.particles import Preparation
     from hypermol.specs import validated
 
-    return validated(Preparation, {name: values[name] for name in PREPARATION if name in values})
+    given = {name: values[name] for name in PREPARATION if name in values}
+    return validated(Preparation, given, {name: name for name in given})

@@ -8,30 +8,43 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from hypermol.cli.numbers import numbers
-from hypermol.cli.options import Device
+from hypermol.cli.options import Device, RunFolder
 from hypermol.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from hypermol.landscape import Trajectory
+    from hypermol.methods import Trained
+    from hypermol.runs import Run
+
 
 def volumes(
-    run: Annotated[Path, Parameter(help="A run folder.")],
+    run: RunFolder,
     /,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="The folder for the maps.")],
-    particles: Annotated[str | None, Parameter(help="Maps at the z of these particles (from 0): 0,7,9.")] = None,
+    particles: Annotated[
+        str | None, Parameter(help="Maps at the z of these particles (from 0): 0,7,9 or 0-20.")
+    ] = None,
     z: Annotated[Path | None, Parameter(help="Maps at the rows of this text file (or .npy).")] = None,
-    states: Annotated[bool, Parameter(help="Maps at the cluster centres of `hypermol analyze`.")] = False,
-    path: Annotated[str | None, Parameter(help="Maps along a path of `hypermol analyze`: graph, pc1, …")] = None,
+    states: Annotated[
+        bool, Parameter(help="Maps at the cluster centres of `hypermol analyze`.", negative=(), show_default=False)
+    ] = False,
+    path: Annotated[
+        str | None, Parameter(help="Maps along a path of `hypermol analyze`: graph, pc1, pc2 or straight.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Maps (.mrc, true pixel size) at chosen conformations.
 
+    Give exactly one of --particles, --z, --states, --path.
+
     Example: `hypermol volumes run --particles 0,7 -o maps` writes particle-000000.mrc and particle-000007.mrc
     """
-    import numpy as np
-
+    from hypermol.cli.options import say_device
+    from hypermol.cli.progress import Steps
+    from hypermol.cli.say import say
     from hypermol.landscape import load_landscape
     from hypermol.methods import rebuild
     from hypermol.runs import Run
@@ -41,30 +54,50 @@ def volumes(
     opened = Run.open(run)
     trained = rebuild(opened, device)
     if particles is not None:
-        known = trained.latent()
-        chosen = numbers(particles, len(known), "particle")
-        names, points = [f"particle-{i:06d}" for i in chosen], known[chosen]
+        names, points = _of_particles(trained, particles)
     elif z is not None:
         points = _rows_of(z, trained.latent().shape[1])
-        names = [f"z-{i:03d}" for i in range(len(points))]
+        names = [f"z-{row:03d}" for row in range(len(points))]
     elif states:
         points = load_landscape(opened.landscape).kmeans.centre
-        names = [f"state-{i:03d}" for i in range(len(points))]
+        names = [f"state-{state:03d}" for state in range(len(points))]
     else:
-        points = load_landscape(opened.landscape).path(str(path)).z
-        names = [f"{path}-{i:03d}" for i in range(len(points))]
-    trained.write_maps(out, names, np.asarray(points, dtype=np.float32))
-    print(f"{len(names)} maps of {trained.box} px at {trained.pixel_size:g} Å/px: {out}")
+        points = _path(opened, str(path)).z
+        names = [f"{path}-{place:03d}" for place in range(len(points))]
+    say_device(device)
+    trained.write_maps(out, names, points.astype("float32"), Steps("maps"))
+    count = "1 map" if len(names) == 1 else f"{len(names)} maps"
+    say(f"{count} of {trained.box} px at {trained.pixel_size:.4g} Å per pixel: {out}")
+
+
+def _of_particles(trained: Trained, text: str) -> tuple[list[str], np.ndarray]:
+    known = trained.latent()
+    chosen = numbers(text, len(known), "particle")
+    return [f"particle-{particle:06d}" for particle in chosen], known[chosen]
+
+
+def _path(run: Run, name: str) -> Trajectory:
+    from hypermol.landscape import load_landscape
+
+    known = {path.name: path for path in load_landscape(run.landscape).paths}
+    if name not in known:
+        raise ConfigError(f"--path {name}: the landscape of {run.path} has no such path; it has: {', '.join(known)}")
+    return known[name]
 
 
 def _rows_of(path: Path, dimensions: int) -> np.ndarray:
     import numpy as np
 
+    expected = f"{path}: expected one z of {dimensions} numbers per row"
     try:
         rows = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: expected a text file or .npy with one z per row ({error})") from None
-    rows = np.atleast_2d(rows)
-    if rows.shape[1] != dimensions or not np.isfinite(rows).all():
-        raise ConfigError(f"{path}: expected finite rows of {dimensions} numbers, found {rows.shape[1]} per row")
+        rows = np.atleast_2d(np.asarray(rows, dtype=np.float64))
+    except OSError as error:
+        raise ConfigError(f"{expected}, found no readable file ({error.strerror or 'not a .npy file'})") from None
+    except (ValueError, TypeError, EOFError):
+        raise ConfigError(f"{expected}, found something else (words, rows of unequal length, or no .npy)") from None
+    if rows.ndim != 2 or len(rows) == 0 or rows.shape[1] != dimensions:
+        raise ConfigError(f"{expected}, found an array of {' x '.join(map(str, rows.shape))}")
+    if not np.isfinite(rows).all():
+        raise ConfigError(f"{expected}, found NaN or infinity in row {int(np.argmin(np.isfinite(rows).all(1))) + 1}")
     return rows

@@ -36,9 +36,16 @@ class Processes:
         return cls(dist.get_rank(), dist.get_world_size())
 
     def leave(self) -> None:
-        """Leave the group at the end of the program."""
-        if self.world > 1:
+        """Leave the group at the end of the job; as a context manager, at the end of a block that did not fail."""
+        if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *failure: object) -> None:
+        if kind is None:  # else others may wait in the group: torchrun ends them when this process ends
+            self.leave()
 
     @property
     def first(self) -> bool:

@@ -9,10 +9,11 @@ from types import FrameType
 
 
 @contextlib.contextmanager
-def stop_on_signals(*numbers: signal.Signals) -> Iterator[Callable[[], bool]]:
+def stop_on_signals(*numbers: signal.Signals, heard: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
     """Gives ``asked_to_stop`` for a Loop: true once SIGTERM or SIGINT (or the given signals) came.
 
-    The second signal acts as it would have without this. Main thread only.
+    ``heard`` is called when one comes, inside the signal handler. The second signal acts as it would have without
+    this. Main thread only.
     """
     numbers = numbers or (signal.SIGTERM, signal.SIGINT)
     before = {number: signal.getsignal(number) for number in numbers}
@@ -20,6 +21,7 @@ def stop_on_signals(*numbers: signal.Signals) -> Iterator[Callable[[], bool]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         came.append(number)
+        heard()
         signal.signal(number, before[signal.Signals(number)])
 
     for number in numbers:

@@ -2,10 +2,11 @@
 
 from hypermol.methods.catalogue import METHODS, find_method
 from hypermol.methods.composition import Composition, Training
+from hypermol.methods.job import Conduct
 from hypermol.methods.method import Method, Results
 from hypermol.methods.rebuild import Trained, rebuild
-from hypermol.methods.settings import configured, settings_of
-from hypermol.methods.train import Conduct, resume, run_method, run_particles, train
+from hypermol.methods.settings import Setting, configured, settings_of
+from hypermol.methods.train import resume, run_method, run_particles, train
 
 __all__ = [
     "METHODS",
@@ -13,6 +14,7 @@ __all__ = [
     "Conduct",
     "Method",
     "Results",
+    "Setting",
     "Trained",
     "Training",
     "configured",

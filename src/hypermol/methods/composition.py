@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hypermol.engine import Clock, Contribution, Draws, Phase, Program, State, Step, generator
 from hypermol.engine.gradient import PREFIX, Adam, GradientStep, Outcome, initial_tensors, install
-from hypermol.errors import ConfigError
+from hypermol.errors import ConfigError, DataError
 from hypermol.methods.method import Results
 from hypermol.objectives import negative_log_likelihood
 from hypermol.posteriors import Hypotheses
@@ -162,10 +162,13 @@ class Composition:
         estimates = {name: state.table[name].cpu().numpy() for name in names if name in state.table}
         z = None if "z" not in estimates else state.table["z"].median(0).values[None]
         name = "map" if z is None else "map-at-median-z"
-        maps = {name: self.decoder(state, context)(z)[0].cpu()}
+        maps, notes = {name: self.decoder(state, context)(z)[0].cpu()}, []
         if context.consensus is not None:  # what a reader compares with
-            maps["consensus"] = context.consensus().cpu()
-        return Results(estimates, maps)
+            try:
+                maps["consensus"] = context.consensus().cpu()
+            except DataError as error:  # an empty half-set, say: no reason to lose the run
+                notes.append(f"no consensus map beside the results: {error}")
+        return Results(estimates, maps, notes=tuple(notes))
 
     def decoder(self, state: State, context: BuildContext) -> Any:
         """z [n, d] → maps [n, D, D, D]; None for a homogeneous volume."""

@@ -15,13 +15,14 @@ from hypermol.specs import BuildContext
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """What a finished job leaves: estimates.npz arrays, maps [D, D, D] by file name, figures for metrics.json, and
-    curves (FSC per shell) by name."""
+    """What a finished job leaves: estimates.npz arrays, maps [D, D, D] by file name, figures for metrics.json,
+    curves (FSC per shell) by name, and notes in words for the log."""
 
     estimates: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     maps: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     curves: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Method(Protocol):

@@ -50,12 +50,19 @@ class Trained:
         """``decode`` for numpy: [n, d] → [n, D, D, D] float32."""
         return self.decode(torch.as_tensor(z, dtype=torch.float32)).cpu().numpy()
 
-    def write_maps(self, folder: Path, names: Sequence[str], z: np.ndarray) -> None:
-        """One .mrc per name at the rows of ``z``."""
+    def write_maps(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        z: np.ndarray,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """One .mrc per name at the rows of ``z``. ``progress`` is told (done, all) maps."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, row in zip(names, z, strict=True):
+        for done, (name, row) in enumerate(zip(names, z, strict=True), start=1):
             volume = self.decode(torch.as_tensor(row[None], dtype=torch.float32))[0]
             write_map(folder / f"{name}.mrc", volume.cpu(), self.pixel_size)
+            progress(done, len(names))
 
 
 def rebuild(run: Run, device: str = "auto") -> Trained:

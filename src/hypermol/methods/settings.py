@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, get_type_hints
 
 from hypermol.errors import ConfigError
-from hypermol.specs import updated
+from hypermol.specs import allowed, updated
 
 FIXED = ("name", "source")
 
@@ -28,18 +28,27 @@ def configured(method: Any, settings: Mapping[str, Any], others: Sequence[str] =
     return changed
 
 
-def settings_of(method: Any) -> dict[str, Any]:
-    """Every setting by its dotted path, with its value; the short names first."""
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """The value of a setting, and in words what it may be."""
+
+    value: Any
+    allowed: str
+
+
+def settings_of(method: Any) -> dict[str, Setting]:
+    """Every setting by its dotted path; the short names first."""
     known = dict(_flat(method, ""))
     short = {}
     for name in ("epochs", "batch_size", "learning_rate", "z_dim"):
         targets = [target for target in _short(method, name) if target in known]
         if targets and name not in known:
-            short[name] = known[targets[0]]
+            short[name] = known[targets[-1]]
     return {**short, **known}
 
 
-def _flat(spec: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+def _flat(spec: Any, prefix: str) -> Iterator[tuple[str, Setting]]:
+    hints = get_type_hints(type(spec), include_extras=True)
     for field in dataclasses.fields(spec):
         value, path = getattr(spec, field.name), f"{prefix}{field.name}"
         if dataclasses.is_dataclass(value):
@@ -48,7 +57,7 @@ def _flat(spec: Any, prefix: str) -> Iterator[tuple[str, Any]]:
             for place, phase in enumerate(value):
                 yield from _flat(phase, f"{path}.{place}.")
         elif field.name not in FIXED:
-            yield path, value
+            yield path, Setting(value, allowed(hints[field.name]))
 
 
 def _short(method: Any, name: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,11 @@ from hypermol import __version__
 from hypermol.engine import Loop, Processes, RunStore, State, choose_device, choose_precision
 from hypermol.errors import ConfigError
 from hypermol.maps import write_map
-from hypermol.methods.context import build_context
+from hypermol.methods.job import Conduct, Job, make_ready
 from hypermol.methods.method import Results
-from hypermol.particles import ImageSource, Particles, Preparation, read_particles
-from hypermol.runs import Run, fingerprint
+from hypermol.particles import Particles, Preparation, read_particles
+from hypermol.runs import Run, fingerprint, refuse_existing
 from hypermol.specs import from_dict, to_dict
-
-
-@dataclasses.dataclass(frozen=True)
-class Conduct:
-    """How a job runs on this machine; none of it changes the result."""
-
-    device: str = "auto"
-    memory_limit: int | None = None  # bytes of images kept in memory; None: as the machine allows
-    checkpoint_seconds: float = 60.0
-    report: Callable[[dict[str, Any]], None] = lambda event: None
-    asked_to_stop: Callable[[], bool] = lambda: False
 
 
 def train(
@@ -45,24 +33,41 @@ def train(
 ) -> Run:
     """Run ``method`` on the particles of a star or cs file and write the run folder ``out``.
 
-    Raises DataError for bad input and ConfigError for poses that the method needs and the file lacks, both before
-    the folder is made; ConfigError where the folder exists.
+    Raises, before the folder is made: DataError for bad input (files, metadata, pixels), ConfigError where the folder
+    exists, the method needs poses that the file lacks, or settings do not fit the data.
     """
-    path, conduct = Path(path).resolve(), conduct or Conduct()
+    path, conduct, preparation = Path(path).resolve(), conduct or Conduct(), preparation or Preparation()
+    refuse_existing(out)
     particles = read_particles(path, datadir=datadir, passthrough=passthrough)
     _require_poses(particles, method)
     device, _ = choose_device(conduct.device)
     if hasattr(method, "precision"):  # settled now, so that a run resumed on another machine stays the same run
         method = dataclasses.replace(method, precision=choose_precision(method.precision, device))
-    preparation = preparation or Preparation()
-    source_folder = None if datadir is None else str(Path(datadir).resolve())
-    config = {
+    with Processes.join(device) as processes:
+        job = make_ready(particles, method, preparation, seed, conduct, processes)
+        if processes.first:
+            Run.create(out, _config(particles, method, seed, preparation, path, datadir, passthrough))
+        processes.barrier()
+        return _work(Run.open(out), job, seed, conduct)
+
+
+def _config(
+    particles: Particles,
+    method: Any,
+    seed: int,
+    preparation: Preparation,
+    path: Path,
+    datadir: Path | str | None,
+    passthrough: tuple[Path, ...],
+) -> dict[str, Any]:
+    source_folder = {} if datadir is None else {"datadir": str(Path(datadir).resolve())}
+    return {
         "seed": seed,
         "method": {"room": "method", **to_dict(method)},
         "input": {
             "particles": str(path),
             "fingerprint": fingerprint(path),
-            **({} if source_folder is None else {"datadir": source_folder}),
+            **source_folder,
             "passthrough": [str(Path(p).resolve()) for p in passthrough],
             "count": particles.count,
             "images": particles.images,
@@ -72,12 +77,6 @@ def train(
         "preparation": {k: v for k, v in dataclasses.asdict(preparation).items() if v is not None},
         "versions": {"hypermol": __version__, "torch": torch.__version__, "numpy": np.__version__},
     }
-    processes = Processes.join(device)
-    if processes.first:
-        run = Run.create(out, config)
-    processes.barrier()
-    run = Run.open(out)
-    return _work(run, particles, method, conduct, processes)
 
 
 def resume(path: Path | str, conduct: Conduct | None = None) -> Run:
@@ -85,12 +84,14 @@ def resume(path: Path | str, conduct: Conduct | None = None) -> Run:
 
     Raises ConfigError when the input file has changed since.
     """
-    run = Run.open(path)
+    run, conduct = Run.open(path), conduct or Conduct()
     if run.finished:
         return run
-    conduct = conduct or Conduct()
-    processes = Processes.join(choose_device(conduct.device)[0])
-    return _work(run, run_particles(run), run_method(run), conduct, processes)
+    particles, method, config = run_particles(run), run_method(run), run.config
+    with Processes.join(choose_device(conduct.device)[0]) as processes:
+        preparation = Preparation(**config["preparation"])
+        job = make_ready(particles, method, preparation, config["seed"], conduct, processes, every_pixel=False)
+        return _work(run, job, config["seed"], conduct)
 
 
 def run_method(run: Run) -> Any:
@@ -118,46 +119,39 @@ def _require_poses(particles: Particles, method: Any) -> None:
         )
 
 
-def _work(run: Run, particles: Particles, method: Any, conduct: Conduct, processes: Processes) -> Run:
-    config = run.config
-    device, why = choose_device(conduct.device)
-    source = ImageSource(
-        particles, Preparation(**config["preparation"]), memory_limit_bytes=conduct.memory_limit, device=device
-    )
-    for line in (f"device: {why}", *source.notes):
-        conduct.report({"event": "note", "text": line})
-    autocast = getattr(method, "precision", "float32") == "bfloat16"
-    context = build_context(source, config["seed"], autocast)
-    store = RunStore(run)
+def _work(run: Run, job: Job, seed: int, conduct: Conduct) -> Run:
     loop = Loop(
-        method.program(context),
-        source,
-        store,
-        seed=config["seed"],
-        device=device,
-        processes=processes,
-        microbatch=method.microbatch,
+        job.program,
+        job.source,
+        RunStore(run),
+        seed=seed,
+        device=job.device,
+        processes=job.processes,
+        microbatch=job.method.microbatch,
         checkpoint_seconds=conduct.checkpoint_seconds,
         report=conduct.report,
         asked_to_stop=conduct.asked_to_stop,
     )
     state = loop.run()
-    if processes.first:
-        _write_results(run, particles, method.results(state, context), source, state)
-    processes.barrier()
+    if job.processes.first:
+        _write_results(run, job, job.method.results(state, job.context), state, conduct)
+    job.processes.barrier()
     return run
 
 
-def _write_results(run: Run, particles: Particles, results: Results, source: ImageSource, state: State) -> None:
+def _write_results(run: Run, job: Job, results: Results, state: State, conduct: Conduct) -> None:
     if results.estimates:
-        run.save_estimates({**_per_particle(particles), **results.estimates})
+        run.save_estimates({**_per_particle(job.particles), **results.estimates})
     run.volumes.mkdir(exist_ok=True)
     for name, volume in results.maps.items():
-        write_map(run.volumes / f"{name}.mrc", volume, source.pixel_size)
+        write_map(run.volumes / f"{name}.mrc", volume, job.source.pixel_size)
     if results.curves:
         run.save_curves(results.curves)
     if results.metrics:
         run.save_metrics(results.metrics)
+    for note in results.notes:
+        run.append_log({"event": "note", "text": note})
+        conduct.report({"event": "note", "text": note})
     skipped = state.data.get("skipped", 0)
     run.append_log({"event": "finished", "images": state.clock.images, "skipped": skipped})
 

@@ -78,7 +78,7 @@ def check_particles(
     problems = unfit_in_words(particles, bad)
     share = "all" if len(chosen) == particles.images else f"{len(chosen)} of"
     verdict = "are finite and not constant" if not problems else "were read"
-    facts += [f"contrast: {sentence}", f"pixels: {share} {particles.images} images {verdict}"]
+    facts += [sentence, f"pixels: {share} {particles.images} images {verdict}"]
     return CheckReport(tuple(facts), tuple(problems), tuple(notes), sigma, sign, len(chosen), str(particles.path))
 
 

@@ -89,8 +89,12 @@ class ImageSource:
     @property
     def notes(self) -> tuple[str, ...]:
         """In words: the contrast sign and where images are kept."""
-        place = "streamed from disk (too large for the memory given)" if self.storage is None else str(self.storage)
-        return (*self._calibrated[0].notes, f"prepared images: {place}")
+        size = f"{self.packed_bytes / 1e9:.1f} GB" if self.packed_bytes >= 1e9 else f"{self.packed_bytes / 1e6:.1f} MB"
+        if self.storage is None:
+            place = f"are read again from disk in each pass ({size} are too large for the memory given)"
+        else:
+            place = f"are kept {'in memory' if self.storage.type == 'cpu' else 'on the GPU'} ({size})"
+        return (*self._calibrated[0].notes, f"images {place}")
 
     @property
     def packed_bytes(self) -> int:

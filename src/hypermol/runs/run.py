@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import tomllib
 import zipfile
 from collections.abc import Mapping
@@ -29,15 +30,12 @@ class Run:
     def create(cls, path: Path | str, config: Mapping[str, Any]) -> Run:
         """Start a new run with its configuration (plain nested data).
 
-        Raises ConfigError when the folder already holds something (more than what a kill during ``create`` leaves).
+        Raises ConfigError as ``refuse_existing`` does.
         """
         import tomli_w
 
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(not is_unfinished(entry) for entry in path.iterdir())):
-            raise ConfigError(
-                f"{path} already exists; continue it with `--resume {path}`, or give another folder with -o"
-            )
+        refuse_existing(path)
         path.mkdir(parents=True, exist_ok=True)
         remove_unfinished(path)
         write_text(path / "config.toml", tomli_w.dumps({"format": FORMAT, **config}))
@@ -151,6 +149,20 @@ class Run:
         """The figures of metrics.json (empty where none were computed)."""
         path = self.path / "metrics.json"
         return json.loads(path.read_text()) if path.exists() else {}
+
+
+def refuse_existing(path: Path | str) -> None:
+    """Raises ConfigError where no new run can be made: the folder already holds something (more than what a kill
+    during ``Run.create`` leaves), or cannot be made at all."""
+    path = Path(path)
+    if path.is_dir() and (path / "config.toml").exists():
+        raise ConfigError(f"{path} already exists; continue it with `--resume {path}`, or give another folder with -o")
+    if path.exists() and (not path.is_dir() or any(not is_unfinished(entry) for entry in path.iterdir())):
+        raise ConfigError(f"{path} already exists and is not a run folder; give another folder with -o")
+    parent = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        reason = "may not be written to" if parent.is_dir() else "is a file"
+        raise ConfigError(f"{path}: no folder can be made there, since {parent} {reason}; give another folder with -o")
 
 
 def fingerprint(path: Path) -> str:

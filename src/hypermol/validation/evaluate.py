@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,14 @@ from hypermol.simulation import Truth
 Figures = dict[str, dict[str, Any]]
 
 
-def evaluate_run(run: Run, truth_folder: Path | str, particles: int = 100, device: str = "auto") -> Figures:
-    """Figures for metrics.json: name → {"value", "unit", "how"}.
+def evaluate_run(
+    run: Run,
+    truth_folder: Path | str,
+    particles: int = 100,
+    device: str = "auto",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Figures:
+    """Figures for metrics.json: name → {"value", "unit", "how"}. ``progress`` is told (done, all) maps compared.
 
     Raises ConfigError when the run was not made from this truth's particles.
     """
@@ -34,7 +41,7 @@ def evaluate_run(run: Run, truth_folder: Path | str, particles: int = 100, devic
     figures: Figures = {}
     if trained.has_latent:
         figures |= order_figures(trained.latent(), truth)
-    figures |= map_figures(trained, truth, particles)
+    figures |= map_figures(trained, truth, particles, progress)
     return figures
 
 
@@ -61,7 +68,7 @@ def _scores(z: np.ndarray, known: np.ndarray, fit: np.ndarray, circular: bool, n
     }
 
 
-def map_figures(trained: Trained, truth: Truth, count: int) -> Figures:
+def map_figures(trained: Trained, truth: Truth, count: int, progress: Callable[[int, int], None]) -> Figures:
     """FSC of maps at the z of random particles with their true maps, beside that of two consensus maps."""
     if truth.box != trained.box:
         raise ConfigError(
@@ -71,12 +78,13 @@ def map_figures(trained: Trained, truth: Truth, count: int) -> Figures:
     masks = {"whole map": truth.mask()} | ({"moving domain": truth.moving_mask()} if truth.dim else {})
     consensus = {"noise-free mean map": truth.mean_map(), **_back_projection(trained)}
     curves: dict[str, dict[str, list[Tensor]]] = {region: {} for region in masks}
-    for particle in chosen:
+    for done, particle in enumerate(chosen, start=1):
         exact = truth.map(int(particle)).float()
         rivals = {"z": trained.map_of(int(particle)), **consensus}
         for region, mask in masks.items():
             for name, rival in rivals.items():
                 curves[region].setdefault(name, []).append(fsc(rival.float(), exact, mask.float()))
+        progress(done, len(chosen))
     return _map_summary({r: {n: torch.stack(c) for n, c in rows.items()} for r, rows in curves.items()}, len(chosen))
 
 
