@@ -1,6 +1,8 @@
 """Back projection as a method: through the engine, into a run folder, and out again."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -68,3 +70,13 @@ def test_batch_size_only_rounds(data, run, tmp_path):
 
 def test_nothing_per_particle_is_inferred(run):
     assert not (run.path / "estimates.npz").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(data, run, tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "hypermol", "train"]
+    given = [data / "particles.star", "-m", "backprojection", "-o", tmp_path / "run", "--set", "seed=5"]
+    subprocess.run([*command, *given], check=True, capture_output=True, timeout=240)
+    for name in ("half1", "half2", "consensus"):
+        one, two = (read_map(folder / "volumes" / f"{name}.mrc")[0] for folder in (run.path, tmp_path / "run"))
+        torch.testing.assert_close(two, one, rtol=0, atol=1e-6 * float(one.abs().max()))
