@@ -29,7 +29,6 @@ OURS: dict[str, dict[str, Any]] = {
     "hypermol marching": {"phases.0.march_start": 0.25},
 }
 PEER = "cryodrgn 4.3.1"
-COMPARED = 100  # particles whose maps are compared with their true maps
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,13 +37,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--particles", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--compared", type=int, default=100, help="particles whose maps are held against their own")
     parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "known-poses")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "known-poses.json")
     chosen = parser.parse_args(arguments)
     rows = []
     for seed in chosen.seeds:
         folder = chosen.work / f"n{chosen.particles}-e{chosen.epochs}-seed{seed}"
-        _once(folder / "data.json", partial(_simulate, folder / "data", chosen.particles, seed))
+        _once(folder / "data.json", partial(_simulate, folder, chosen.particles, chosen.compared, seed))
         rows.append(_once(folder / "peer.json", partial(_peer, folder, chosen.epochs, seed)))
         for name, settings in OURS.items():
             job = folder / f"{name.replace(' ', '-')}.json"
@@ -69,10 +69,11 @@ def _once(path: Path, job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _simulate(folder: Path, particles: int, seed: int) -> dict[str, Any]:
+def _simulate(folder: Path, particles: int, compared: int, seed: int) -> dict[str, Any]:
     size: list[str | Path] = ["-n", str(particles), "--box", "64", "--snr", "0.1", "--seed", str(seed)]
-    _hypermol(["simulate", "hinge", "-o", folder, *size], folder.with_suffix(".log"))
-    return {"seed": seed}
+    _hypermol(["simulate", "hinge", "-o", folder / "data", *size], folder / "data.log")
+    chosen = np.random.default_rng(0).choice(particles, min(compared, particles), replace=False)
+    return {"seed": seed, "compared": sorted(chosen.tolist())}
 
 
 def _peer(folder: Path, epochs: int, seed: int) -> dict[str, Any]:
@@ -170,8 +171,7 @@ def _cost(timed: Timed, epoch_seconds: list[float], folder: Path) -> dict[str, A
 
 
 def _compared(folder: Path) -> np.ndarray:
-    count = Truth.load(folder / "data").count
-    return np.sort(np.random.default_rng(0).choice(count, min(COMPARED, count), replace=False))
+    return np.array(json.loads((folder / "data.json").read_text())["compared"])
 
 
 def _accuracy(folder: Path, map_of: Callable[[int], Any]) -> dict[str, Any]:
