@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming clean
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo clean
 
 # make demo: simulate a molecule that moves, reconstruct it, and write a report.
 demo: $(VENV)/.ready
@@ -45,6 +45,9 @@ bench-known-poses: $(VENV)/.ready peers
 
 bench-backprojection: $(VENV)/.ready peers
 	$(BIN)/python -m hypermol.benchmarks.backprojection
+
+bench-demo: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.demo
 
 bench-streaming: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.streaming
