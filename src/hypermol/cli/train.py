@@ -59,8 +59,20 @@ def train(
             raise _with_hint(error, resume or out) from error
         finally:
             reporter.display.clear()
+    _say_results(run)
     say(f"done in {duration(time.monotonic() - began)}: {run.path}")
-    say(f"next: hypermol analyze {run.path}; hypermol report {run.path}")
+
+
+def _say_results(run: Run) -> None:
+    """The figures of the run, and what can be done with it."""
+    from hypermol.cli.say import say
+
+    for name, figure in run.metrics().items():
+        value = "not reached" if figure["value"] is None else f"{figure['value']:.4g} {figure['unit']}"
+        say(f"{name.replace('_', ' ')}: {value} ({figure['how']})")
+    has_z = (run.path / "estimates.npz").exists() and "z" in run.estimates()
+    analyze = f"hypermol analyze {run.path}; " if has_z else ""
+    say(f"next: {analyze}hypermol report {run.path}")
 
 
 def _begin(

@@ -43,7 +43,9 @@ class Trained:
         """z of each particle, [N, d]. Raises ConfigError for a method without z."""
         estimates = self.run.estimates()
         if "z" not in estimates:
-            raise ConfigError(f"{self.run.path}: {self.method.name} has one map and no z per particle")
+            raise ConfigError(
+                f"{self.run.path}: {self.method.name} has no z per particle; its maps are in {self.run.volumes}"
+            )
         return estimates["z"]
 
     def decode_array(self, z: np.ndarray) -> np.ndarray:

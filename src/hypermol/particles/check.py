@@ -117,7 +117,8 @@ def _read(
 
 def _facts(particles: Particles) -> list[str]:
     p = particles
-    several = f"{p.images} images of {p.count} particles" if p.images != p.count else f"{p.count} particles"
+    count = "1 particle" if p.count == 1 else f"{p.count} particles"
+    several = f"{p.images} images of {count}" if p.images != p.count else count
     halves = np.bincount(p.half, minlength=2)
     facts = [
         f"{several}, {p.box} px, {p.pixel_size:.4g} Å per pixel, in {len(p.stacks)} stack{'s' * (len(p.stacks) > 1)}",
@@ -151,7 +152,9 @@ def _unused_images(particles: Particles, readers: tuple[StackReader, ...], image
     used = np.bincount(named[0], minlength=len(readers))
     for reader, count in zip(readers, used):
         if count and reader.header.sections > count:
-            notes.append(f"{reader.path.name} holds {reader.header.sections} images, {count} are used")
+            notes.append(
+                f"{reader.path.name} holds {reader.header.sections} images, {count} {'is' if count == 1 else 'are'} used"
+            )
     return notes if len(notes) < 6 else [*notes[:5], f"… and {len(notes) - 5} more stacks with unused images"]
 
 

@@ -124,10 +124,13 @@ class Run:
         """
         path = self.path / "estimates.npz"
         if not path.exists():
-            reason = "it infers nothing per particle, or has not finished"
             raise ConfigError(
-                f"{self.path} has no estimates.npz: {reason}; finish it with --resume, "
-                "or give each particle an estimate with --assign"
+                f"{self.path} has no estimates.npz: "
+                + (
+                    "its method infers nothing per particle; give each particle an estimate with --assign"
+                    if self.finished
+                    else f"it has not finished; continue it with `hypermol train --resume {self.path}`"
+                )
             )
         return _arrays(path)
 
