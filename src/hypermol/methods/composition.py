@@ -88,7 +88,7 @@ class Composition:
     objective: Any
     update: Any = Adam()  # noqa: RUF009 (frozen)
     phases: tuple[Any, ...] = (Training(),)
-    microbatch: Count = 256
+    microbatch: Count = 32
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of network layers; the rest is float32 or better
 
     @property
