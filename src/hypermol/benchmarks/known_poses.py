@@ -81,32 +81,10 @@ def _peer(folder: Path, epochs: int, seed: int) -> dict[str, Any]:
     poses, ctf, out = folder / "pose.pkl", folder / "ctf.pkl", folder / "peer"
     run_timed([programs / "cryodrgn", "parse_pose_star", data, "-o", poses], folder / "parse-pose.log")
     run_timed([programs / "cryodrgn", "parse_ctf_star", data, "-o", ctf], folder / "parse-ctf.log")
-    work: list[str | Path] = [
-        "--poses",
-        poses,
-        "--ctf",
-        ctf,
-        "--zdim",
-        "8",
-        "-n",
-        str(epochs),
-        "-b",
-        "16",
-        "--seed",
-        str(seed),
-    ]
-    size = ["--enc-dim", "256", "--enc-layers", "3", "--dec-dim", "256", "--dec-layers", "3"]
-    command: list[str | Path] = [
-        programs / "cryodrgn",
-        "train_vae",
-        data,
-        "-o",
-        out,
-        *work,
-        *size,
-        "--uninvert-data",
-        "--no-analysis",
-    ]
+    # bright particles are right as they are: its CTF is negative at low k, and its default inversion meets that
+    options = f"--zdim 8 -n {epochs} -b 16 --seed {seed} --enc-dim 256 --enc-layers 3 --dec-dim 256 --dec-layers 3"
+    files: list[str | Path] = [data, "-o", out, "--poses", poses, "--ctf", ctf, "--no-analysis"]
+    command = [programs / "cryodrgn", "train_vae", *files, *options.split()]
     timed = run_timed(command, folder / "peer.log")
     seconds = _peer_epoch_seconds(timed.output)
     maps = _peer_maps(programs, folder, out, epochs)
