@@ -15,7 +15,9 @@ def analyze(
     *,
     clusters: Annotated[int, Parameter(name=["--clusters", "-k"], help="k of k-means.")] = 10,
     points: Annotated[int, Parameter(help="Maps along each path.")] = 10,
-    maps: Annotated[bool, Parameter(help="Also write maps at centres and along paths.")] = True,
+    maps: Annotated[
+        bool, Parameter(help="Also write maps at centres and along paths (by default yes).", show_default=False)
+    ] = True,
     device: Device = "auto",
 ) -> None:
     """The landscape of z: components, clusters, paths, maps, and what z should not know (leakage).

@@ -10,8 +10,9 @@ from cyclopts import Parameter
 
 from hypermol.cli.options import Device
 
+PARTICLES, BOX, SNR = 5000, 32, 0.5
 SETTINGS = {
-    "epochs": 15,
+    "epochs": 20,
     "batch_size": 32,
     "learning_rate": 1e-3,
     "z_dim": 4,
@@ -36,30 +37,28 @@ def demo(
     from hypermol.cli.analyze import analyze
     from hypermol.cli.evaluate import evaluate
     from hypermol.cli.report import report
+    from hypermol.cli.say import say
     from hypermol.cli.simulate import simulate
     from hypermol.cli.train import train
 
     began = time.monotonic()
     data, run = out / "data", out / "run"
+    words = f"{PARTICLES:,} images of {BOX} px at SNR {SNR:g}, each with its own angle"
+    say(f"\n== 1/5 a molecule with a hinge: {words}")
     if not (data / "simulation.toml").exists():
-        _say("1/5 a molecule with a hinge: 5,000 images of 32 px at SNR 0.5, each with its own angle")
-        simulate("hinge", out=data, n=5000, box=32, snr=0.5, seed=seed, settings=("shift_px=2.0",))
+        simulate("hinge", out=data, n=PARTICLES, box=BOX, snr=SNR, seed=seed, settings=("shift_px=2.0",))
     settings = tuple(f"{key}={value}" for key, value in {**SETTINGS, "seed": seed}.items())
     if (run / "config.toml").exists():
-        _say(f"2/5 going on with {run}")
+        say(f"\n== 2/5 going on with {run}")
         train(resume=run, device=device)
     else:
-        command = f"hypermol train {data / 'particles.star'} -m cryodrgn -o {run} --set " + " --set ".join(settings)
-        _say(f"2/5 learning the motion: {command}")
+        options = " ".join(f"--set {setting}" for setting in settings)
+        say(f"\n== 2/5 learning the motion: hypermol train {data / 'particles.star'} -m cryodrgn -o {run} {options}")
         train(data / "particles.star", method="cryodrgn", out=run, settings=settings, device=device)
-    _say("3/5 the landscape of conformations")
+    say("\n== 3/5 the landscape of conformations")
     analyze(run, clusters=6, points=12, device=device)
-    _say("4/5 how close it is to the truth (the images' own limit beside it)")
+    say("\n== 4/5 how close it is to the truth (the images' own limit beside it)")
     evaluate(run, truth=data, device=device)
-    _say("5/5 the report")
+    say("\n== 5/5 the report")
     report(run)
-    print(f"\nthe whole demo took {(time.monotonic() - began) / 60:.1f} minutes; open the report in a browser")
-
-
-def _say(text: str) -> None:
-    print(f"\n== {text}", flush=True)
+    say(f"\nthe whole demo took {(time.monotonic() - began) / 60:.1f} minutes; open the report in a browser")

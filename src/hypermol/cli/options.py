@@ -17,6 +17,9 @@ Passthrough = Annotated[
     tuple[Path, ...],
     Parameter(help="cryoSPARC passthrough .cs file, merged by uid (may be repeated).", negative=(), show_default=False),
 ]
+Poses = Annotated[Path | None, Parameter(help="Poses of cryoDRGN (.pkl), instead of the file's own.")]
+Ctf = Annotated[Path | None, Parameter(help="CTF of cryoDRGN (.pkl), instead of the file's own.")]
+PixelSize = Annotated[float | None, Parameter(help="Å per pixel, instead of what the files say.")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")]
 Settings = Annotated[
     tuple[str, ...],

@@ -57,6 +57,8 @@ def select(
         raise ConfigError("this selection keeps no particle at all; nothing was written")
     write_selection(found, indices, out)
     say(f"{len(indices)} of {found.count} particles: {out}")
+    if found.document is None:
+        say("a stack holds no poses and no CTF: those of a .pkl file are not in it")
     home = opened.config["input"].get("datadir") or found.path.parent
     if found.document is not None and out.resolve().parent != found.path.parent:
         say(f"the image names in it still count from {home}: read it with --datadir {home}, or move it there")

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from hypermol.cli.options import DataDir, Device, Particles, Passthrough, Settings, parse_settings
+from hypermol.cli.options import (
+    Ctf,
+    DataDir,
+    Device,
+    Particles,
+    Passthrough,
+    PixelSize,
+    Poses,
+    Settings,
+    parse_settings,
+)
 from hypermol.errors import ConfigError, HypermolError
 
 if TYPE_CHECKING:
@@ -28,6 +38,9 @@ def train(
     settings: Settings = (),
     datadir: DataDir = None,
     passthrough: Passthrough = (),
+    poses: Poses = None,
+    ctf: Ctf = None,
+    pixel_size: PixelSize = None,
     device: Device = "auto",
     memory_gb: Annotated[float | None, Parameter(help="Keep at most this much of the images in memory.")] = None,
 ) -> None:
@@ -49,9 +62,10 @@ def train(
     with stop_requests() as asked:
         conduct = Conduct(device=device, memory_limit=limit, report=reporter, asked_to_stop=asked)
         try:
+            reading = {"datadir": datadir, "passthrough": passthrough, "poses": poses, "ctf": ctf}
             if resume is None:
-                run = _begin(particles, method, out, settings, datadir, passthrough, conduct)
-            elif particles is not None or out is not None or settings or datadir or passthrough:
+                run = _begin(particles, method, out, settings, conduct, pixel_size=pixel_size, **reading)
+            elif any((particles, out, settings, pixel_size is not None, *reading.values())):
                 raise ConfigError("--resume RUN goes alone: a run keeps the particles and settings it was started with")
             else:
                 run = _continue(resume, conduct)
@@ -59,20 +73,24 @@ def train(
             raise _with_hint(error, resume or out) from error
         finally:
             reporter.display.clear()
-    _say_results(run)
+    for line in _figures(run):
+        say(line)
     say(f"done in {duration(time.monotonic() - began)}: {run.path}")
+    say(f"next: {_next_step(run)}")
 
 
-def _say_results(run: Run) -> None:
-    """The figures of the run, and what can be done with it."""
-    from hypermol.cli.say import say
-
+def _figures(run: Run) -> list[str]:
+    """Lines for the figures that the run computed."""
+    lines = []
     for name, figure in run.metrics().items():
         value = "not reached" if figure["value"] is None else f"{figure['value']:.4g} {figure['unit']}"
-        say(f"{name.replace('_', ' ')}: {value} ({figure['how']})")
+        lines.append(f"{name.replace('_', ' ')}: {value} ({figure['how']})")
+    return lines
+
+
+def _next_step(run: Run) -> str:
     has_z = (run.path / "estimates.npz").exists() and "z" in run.estimates()
-    analyze = f"hypermol analyze {run.path}; " if has_z else ""
-    say(f"next: {analyze}hypermol report {run.path}")
+    return (f"hypermol analyze {run.path}; " if has_z else "") + f"hypermol report {run.path}"
 
 
 def _begin(
@@ -80,9 +98,8 @@ def _begin(
     method: str,
     out: Path | None,
     settings: tuple[str, ...],
-    datadir: Path | None,
-    passthrough: tuple[Path, ...],
     conduct: Conduct,
+    **reading: Any,
 ) -> Run:
     from hypermol.methods import configured, find_method, train
 
@@ -98,10 +115,9 @@ def _begin(
         chosen,
         out,
         seed=_seed(values),
-        datadir=datadir,
-        passthrough=passthrough,
         preparation=_preparation(values),
         conduct=conduct,
+        **reading,
     )
 
 

@@ -90,8 +90,11 @@ def _rows_of(path: Path, dimensions: int) -> np.ndarray:
 
     expected = f"{path}: expected one z of {dimensions} numbers per row"
     try:
-        rows = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, ndmin=2)
-        rows = np.atleast_2d(np.asarray(rows, dtype=np.float64))
+        if path.suffix == ".npy":
+            rows = np.load(path, allow_pickle=False)
+        else:
+            rows = np.array([line.split() for line in path.read_text().splitlines() if line.strip()])
+        rows = np.atleast_2d(rows.astype(np.float64))
     except OSError as error:
         raise ConfigError(f"{expected}, found no readable file ({error.strerror or 'not a .npy file'})") from None
     except (ValueError, TypeError, EOFError):

@@ -71,9 +71,10 @@ def analyze(
 
     ``rotation`` (molecule to microscope), ``defocus`` (Å), ``micrograph`` (labels) and ``contrast`` are per particle,
     used for leakage only, and may be absent. The same input and seed give the same result. Raises DataError when
-    no z is finite or a column has another length than z.
+    no z is finite or a column has another length than z, ConfigError for impossible settings.
     """
     settings = settings or LandscapeSettings()
+    _check_settings(settings)
     latent = check_latent(z)
     columns = {"rotation": rotation, "defocus": defocus, "micrograph": micrograph, "contrast": contrast}
     _check_lengths(latent.count, columns)
@@ -97,6 +98,15 @@ def analyze(
         notes=tuple(note for part in parts for note in part),
         seed=settings.seed,
     )
+
+
+def _check_settings(settings: LandscapeSettings) -> None:
+    from hypermol.errors import ConfigError
+
+    if settings.clusters < 1:
+        raise ConfigError(f"clusters = {settings.clusters}: expected at least 1")
+    if settings.points < 2:
+        raise ConfigError(f"points = {settings.points}: a path needs at least 2")
 
 
 def _check_lengths(count: int, columns: dict[str, np.ndarray | None]) -> None:

@@ -13,10 +13,11 @@ from hypermol import __version__
 from hypermol.engine import Loop, Processes, RunStore, State, choose_device, choose_precision
 from hypermol.errors import ConfigError
 from hypermol.maps import write_map
+from hypermol.methods.given import Given
 from hypermol.methods.job import Conduct, Job, make_ready
 from hypermol.methods.method import Results
-from hypermol.particles import Particles, Preparation, read_particles
-from hypermol.runs import Run, fingerprint, refuse_existing
+from hypermol.particles import Particles, Preparation
+from hypermol.runs import Run, refuse_existing
 from hypermol.specs import from_dict, to_dict
 
 
@@ -27,18 +28,23 @@ def train(
     *,
     seed: int = 0,
     datadir: Path | str | None = None,
-    passthrough: tuple[Path, ...] = (),
+    passthrough: tuple[Path | str, ...] = (),
+    poses: Path | str | None = None,
+    ctf: Path | str | None = None,
+    pixel_size: float | None = None,
     preparation: Preparation | None = None,
     conduct: Conduct | None = None,
 ) -> Run:
-    """Run ``method`` on the particles of a star or cs file and write the run folder ``out``.
+    """Run ``method`` on the particles of a star, cs or mrcs file and write the run folder ``out``.
 
-    Raises, before the folder is made: DataError for bad input (files, metadata, pixels), ConfigError where the folder
-    exists, the method needs poses that the file lacks, or settings do not fit the data.
+    ``datadir`` to ``pixel_size``: see ``read_particles``. Raises, before the folder is made: DataError for bad input
+    (files, metadata, pixels), ConfigError where the folder exists, the method needs poses that the file lacks, or
+    settings do not fit the data.
     """
-    path, conduct, preparation = Path(path).resolve(), conduct or Conduct(), preparation or Preparation()
+    conduct, preparation = conduct or Conduct(), preparation or Preparation()
+    given = Given.at(path, datadir, passthrough, poses, ctf, pixel_size)
     refuse_existing(out)
-    particles = read_particles(path, datadir=datadir, passthrough=passthrough)
+    particles = given.read()
     _require_poses(particles, method)
     device, _ = choose_device(conduct.device)
     if hasattr(method, "precision"):  # settled now, so that a run resumed on another machine stays the same run
@@ -46,37 +52,16 @@ def train(
     with Processes.join(device) as processes:
         job = make_ready(particles, method, preparation, seed, conduct, processes)
         if processes.first:
-            Run.create(out, _config(particles, method, seed, preparation, path, datadir, passthrough))
+            config = {
+                "seed": seed,
+                "method": {"room": "method", **to_dict(method)},
+                "input": given.to_config(particles),
+                "preparation": {k: v for k, v in dataclasses.asdict(preparation).items() if v is not None},
+                "versions": {"hypermol": __version__, "torch": torch.__version__, "numpy": np.__version__},
+            }
+            Run.create(out, config)
         processes.barrier()
         return _work(Run.open(out), job, seed, conduct)
-
-
-def _config(
-    particles: Particles,
-    method: Any,
-    seed: int,
-    preparation: Preparation,
-    path: Path,
-    datadir: Path | str | None,
-    passthrough: tuple[Path, ...],
-) -> dict[str, Any]:
-    source_folder = {} if datadir is None else {"datadir": str(Path(datadir).resolve())}
-    return {
-        "seed": seed,
-        "method": {"room": "method", **to_dict(method)},
-        "input": {
-            "particles": str(path),
-            "fingerprint": fingerprint(path),
-            **source_folder,
-            "passthrough": [str(Path(p).resolve()) for p in passthrough],
-            "count": particles.count,
-            "images": particles.images,
-            "box": particles.box,
-            "pixel_size": particles.pixel_size,
-        },
-        "preparation": {k: v for k, v in dataclasses.asdict(preparation).items() if v is not None},
-        "versions": {"hypermol": __version__, "torch": torch.__version__, "numpy": np.__version__},
-    }
 
 
 def resume(path: Path | str, conduct: Conduct | None = None) -> Run:
@@ -101,21 +86,18 @@ def run_method(run: Run) -> Any:
 
 
 def run_particles(run: Run) -> Particles:
-    """The particles of a run, read again. Raises ConfigError when the file has changed or has gone."""
+    """The particles of a run, read again. Raises ConfigError when a file has changed or has gone."""
     config = run.config["input"]
-    path = Path(config["particles"])
-    if not path.exists():
-        raise ConfigError(f"{path}: the particles of {run.path} are no longer there; put the file back")
-    if fingerprint(path) != config["fingerprint"]:
-        raise ConfigError(f"{path} has changed since {run.path} was started; begin a new run")
-    return read_particles(path, datadir=config.get("datadir"), passthrough=tuple(map(Path, config["passthrough"])))
+    given = Given.in_config(config)
+    given.require_unchanged(config["fingerprint"], run.path)
+    return given.read()
 
 
 def _require_poses(particles: Particles, method: Any) -> None:
     if method.needs_poses and not particles.has_poses:
         raise ConfigError(
             f"{particles.path} has no poses, and {method.name} needs them: expected rlnAngleRot, rlnAngleTilt, "
-            "rlnAnglePsi (star) or alignments3D/pose (cs); refine the particles first, or add --passthrough"
+            "rlnAnglePsi (star) or alignments3D/pose (cs); refine the particles first, or add --passthrough or --poses"
         )
 
 

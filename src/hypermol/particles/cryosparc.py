@@ -37,7 +37,7 @@ def read_cs(path: Path) -> NDArray:
             if magic == b"\x94CSDAT":
                 raise DataError(f"{path}: a compressed cryoSPARC data set; export it as a .cs file first")
             if magic != b"\x93NUMPY":
-                raise DataError(f"{path}: expected a cryoSPARC .cs file (a numpy array), found something else")
+                raise DataError(f"{path}: expected a cryoSPARC .cs file (a binary table), found something else")
             data = np.lib.format.read_array(file, allow_pickle=False, max_header_size=LARGEST_HEADER)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None

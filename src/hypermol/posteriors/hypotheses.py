@@ -31,8 +31,9 @@ class Hypotheses:
 
     @property
     def size(self) -> int:
-        """H."""
-        return max(t.shape[1] for t in (self.rotation, self.shift, self.z, self.log_weight) if t is not None)
+        """H; 1 where nothing is said."""
+        given = (self.rotation, self.shift, self.z, self.log_weight)
+        return max((t.shape[1] for t in given if t is not None), default=1)
 
     def combined(self, other: Hypotheses) -> Hypotheses:
         """Pose from one estimator and z from another. H must agree, or be 1 in either.

@@ -18,6 +18,7 @@ from hypermol.errors import ConfigError, DataError
 from hypermol.runs.atomic import is_unfinished, remove_unfinished, write_text, write_with
 
 FORMAT = 1
+LARGE_BYTES, END_BYTES = 1 << 30, 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,10 +169,21 @@ def refuse_existing(path: Path | str) -> None:
         raise ConfigError(f"{path}: no folder can be made there, since {parent} {reason}; give another folder with -o")
 
 
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a metadata file: a resumed run must see the particles it started with."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def fingerprint(*paths: Path) -> str:
+    """SHA-256 of the particle files of a run: resumed, it must see the particles it started with.
+
+    Of a file too large to be read for this (a stack), the size and both ends count.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        with Path(path).open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            digest.update(size.to_bytes(8, "little"))
+            ends = (0, size - END_BYTES) if size > LARGE_BYTES else (0,)
+            for start in ends:
+                stream.seek(start)
+                digest.update(hashlib.sha256(stream.read(END_BYTES if len(ends) > 1 else -1)).digest())
+    return digest.hexdigest()
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
