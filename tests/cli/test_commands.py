@@ -344,7 +344,7 @@ def test_misspelt_commands_and_missing_arguments() -> None:
 
 def test_the_whole_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`demo` with fewer particles; a second time it goes on and ends where it was."""
-    monkeypatch.setattr("hypermol.cli.demo.PARTICLES", 60)
+    monkeypatch.setattr("hypermol.cli.demo.PARTICLES", 40)
     monkeypatch.setattr("hypermol.cli.demo.BOX", 16)
     small = {"epochs": 1, "batch_size": 32, "z_dim": 2, "volume.hidden": 16, "conformation.hidden": 16}
     monkeypatch.setattr("hypermol.cli.demo.SETTINGS", small)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from hypermol.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def numbers(text: str, count: int, what: str) -> np.ndarray:
     """``"0,2,5-7"`` → [0, 2, 5, 6, 7], each below ``count``. Raises ConfigError that names the first bad one."""
+    import numpy as np
+
     found: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*([0-9]{1,15})\s*(?:-\s*([0-9]{1,15})\s*)?", part)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,32 +53,53 @@ def train(
 
     Example: `hypermol train particles.star -m cryodrgn -o run --set epochs=30 --set z_dim=8`
     """
-    from hypermol.cli.progress import Reporter, duration, stop_requests
+    from hypermol.cli.progress import duration
     from hypermol.cli.say import say
-    from hypermol.methods import Conduct
 
-    began, reporter = time.monotonic(), Reporter()
-    if memory_gb is not None and not memory_gb > 0:
-        raise ConfigError(f"--memory-gb {memory_gb:g}: expected more than 0")
-    limit = None if memory_gb is None else int(memory_gb * 2**30)
-    with stop_requests() as asked:
-        conduct = Conduct(device=device, memory_limit=limit, report=reporter, asked_to_stop=asked)
-        try:
-            reading = {"datadir": datadir, "passthrough": passthrough, "poses": poses, "ctf": ctf}
-            if resume is None:
-                run = _begin(particles, method, out, settings, conduct, pixel_size=pixel_size, **reading)
-            elif any((particles, out, settings, pixel_size is not None, *reading.values())):
-                raise ConfigError("--resume RUN goes alone: a run keeps the particles and settings it was started with")
-            else:
-                run = _continue(resume, conduct)
-        except Exception as error:
-            raise _with_hint(error, resume or out) from error
-        finally:
-            reporter.display.clear()
+    began = time.monotonic()
+    reading = {"datadir": datadir, "passthrough": passthrough, "poses": poses, "ctf": ctf, "pixel_size": pixel_size}
+    others = any((particles, out, settings, *(value not in (None, ()) for value in reading.values())))
+    folder = _check_arguments(particles, out, resume, others, memory_gb)
+    job: Callable[[Conduct], Run] = partial(_continue, folder)
+    if particles is not None:
+        job = partial(_begin, particles, method, folder, settings, reading)
+    run = _conducted(job, folder, device, memory_gb)
     for line in _figures(run):
         say(line)
     say(f"done in {duration(time.monotonic() - began)}: {run.path}")
     say(f"next: {_next_step(run)}")
+
+
+def _check_arguments(
+    particles: Path | None, out: Path | None, resume: Path | None, others: bool, memory_gb: float | None
+) -> Path:
+    """The run folder, where the arguments make sense; before anything slow is imported."""
+    if resume is not None and others:
+        raise ConfigError("--resume RUN goes alone: a run keeps the particles and settings it was started with")
+    if resume is None and particles is None:
+        raise ConfigError("which particles? give a .star or .cs file, or --resume RUN")
+    if memory_gb is not None and not memory_gb > 0:
+        raise ConfigError(f"--memory-gb {memory_gb:g}: expected more than 0")
+    folder = resume or out
+    if folder is None:
+        raise ConfigError("where to? give the run folder with -o RUN")
+    return folder
+
+
+def _conducted(job: Callable[[Conduct], Run], folder: Path, device: str, memory_gb: float | None) -> Run:
+    """Run a job with its progress shown, so that it can be stopped in good order."""
+    from hypermol.cli.progress import Reporter, stop_requests
+    from hypermol.methods import Conduct
+
+    reporter = Reporter()
+    limit = None if memory_gb is None else int(memory_gb * 2**30)
+    with stop_requests() as asked:
+        try:
+            return job(Conduct(device=device, memory_limit=limit, report=reporter, asked_to_stop=asked))
+        except Exception as error:
+            raise _with_hint(error, folder) from error
+        finally:
+            reporter.display.clear()
 
 
 def _figures(run: Run) -> list[str]:
@@ -94,22 +117,13 @@ def _next_step(run: Run) -> str:
 
 
 def _begin(
-    particles: Path | None,
-    method: str,
-    out: Path | None,
-    settings: tuple[str, ...],
-    conduct: Conduct,
-    **reading: Any,
+    particles: Path, method: str, out: Path, settings: tuple[str, ...], reading: dict[str, Any], conduct: Conduct
 ) -> Run:
     from hypermol.methods import configured, find_method, train
 
     values = parse_settings(settings)
     others = ("seed", *PREPARATION)
     chosen = configured(find_method(method), {key: value for key, value in values.items() if key not in others}, others)
-    if particles is None:
-        raise ConfigError("which particles? give a .star or .cs file, or --resume RUN")
-    if out is None:
-        raise ConfigError("where to? give the run folder with -o RUN")
     return train(
         particles,
         chosen,
@@ -131,12 +145,12 @@ def _continue(run: Path, conduct: Conduct) -> Run:
     return resume(run, conduct)
 
 
-def _with_hint(error: Exception, folder: Path | None) -> Exception:
+def _with_hint(error: Exception, folder: Path) -> Exception:
     """What to do next, where a run was stopped or its disk is full."""
     from hypermol.cli.main import FULL
     from hypermol.engine import InterruptedRun
 
-    begun = folder is not None and (folder / "config.toml").exists()
+    begun = (folder / "config.toml").exists()
     way = f"continue with: hypermol train --resume {folder}" if begun else "no run folder was made; begin again"
     if isinstance(error, InterruptedRun):
         return InterruptedRun(f"stopped as asked; {way}")

@@ -152,9 +152,8 @@ def _unused_images(particles: Particles, readers: tuple[StackReader, ...], image
     used = np.bincount(named[0], minlength=len(readers))
     for reader, count in zip(readers, used):
         if count and reader.header.sections > count:
-            notes.append(
-                f"{reader.path.name} holds {reader.header.sections} images, {count} {'is' if count == 1 else 'are'} used"
-            )
+            verb = "is" if count == 1 else "are"
+            notes.append(f"{reader.path.name} holds {reader.header.sections} images, {count} {verb} used")
     return notes if len(notes) < 6 else [*notes[:5], f"… and {len(notes) - 5} more stacks with unused images"]
 
 

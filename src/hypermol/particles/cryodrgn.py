@@ -31,6 +31,10 @@ _ARRAY_PARTS = {
 }
 
 
+class _Refused(pickle.UnpicklingError):
+    """The pickle names something else than an array."""
+
+
 class _ArraysOnly(pickle.Unpickler):
     """Refuses every name but those with which numpy rebuilds arrays."""
 
@@ -42,13 +46,13 @@ class _ArraysOnly(pickle.Unpickler):
             if last == "numpy":
                 return getattr(np, name)
             return getattr(getattr(np._core, last), name)  # type: ignore[attr-defined]
-        raise pickle.UnpicklingError(f"{module}.{name}")
+        raise _Refused(f"{module}.{name}")
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:
     """How the oldest pickle protocols keep bytes; no other codec is let in."""
     if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes encoded as {encoding!r}")
+        raise _Refused(f"bytes encoded as {encoding!r}")
     return text.encode("latin1")
 
 
@@ -60,13 +64,13 @@ def read_arrays(path: Path) -> tuple[NDArray, ...]:
         found = _ArraysOnly(io.BytesIO(raw)).load()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except pickle.UnpicklingError as error:
-        raise DataError(f"{path}: expected numpy arrays only, found {error}; nothing in it was executed") from None
-    except Exception as error:  # a damaged pickle may raise almost anything
-        raise DataError(f"{path}: expected a pickle of numpy arrays ({type(error).__name__}); write it again") from None
+    except _Refused as error:
+        raise DataError(f"{path}: expected arrays only, found {error}; nothing in it was executed") from None
+    except Exception:  # a damaged pickle may raise almost anything
+        raise DataError(f"{path}: expected a pickle of arrays, found none or a damaged one; write it again") from None
     arrays = tuple(found) if isinstance(found, tuple | list) else (found,)
     if not arrays or not all(isinstance(a, np.ndarray) and a.dtype.kind in "fiu" for a in arrays):
-        raise DataError(f"{path}: expected numpy arrays of numbers, found {type(found).__name__}")
+        raise DataError(f"{path}: expected arrays of numbers, found other values")
     return arrays
 
 
