@@ -248,3 +248,13 @@ def test_reading_a_model_writes_nothing_about_the_ctf_when_there_is_none(tmp_pat
     particles = read_particles(tmp_path / "p.star")
     assert particles.ctf is None
     assert any(note.startswith("no CTF columns") for note in particles.notes)
+
+
+def test_negative_b_factors_damp(shared_data):
+    """Warp and M write -4 × dose: what is read must never amplify, and must be said."""
+    folder = shared_data / "cryodrgn_tests"
+    particles = read_particles(folder / "sta_testing_bin8.star", datadir=folder)
+    written = starfile.read(folder / "sta_testing_bin8.star")["rlnCtfBfactor"].to_numpy()
+    assert (written < 0).any()
+    np.testing.assert_allclose(particles.ctf.b_factor.numpy(), -written)
+    assert any("rlnCtfBfactor" in note for note in particles.notes)

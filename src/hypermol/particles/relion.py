@@ -257,9 +257,17 @@ def _ctf(numbers: dict[str, NDArray[np.float64]], rows: int, problems: Problems,
         cs_mm=numbers["rlnSphericalAberration"],
         amplitude_contrast=contrast,
         phase_shift=np.deg2rad(numbers.get("rlnPhaseShift", zero)),
-        b_factor=numbers.get("rlnCtfBfactor", zero),
+        b_factor=_damping(numbers.get("rlnCtfBfactor", zero), notes),
         scale=numbers.get("rlnCtfScalefactor", zero + 1),
     )
+
+
+def _damping(b_factor: NDArray[np.float64], notes: list[str]) -> NDArray[np.float64]:
+    """B-factors as exp(-B s²/4) has them, Å². Warp and M write -4 × dose for damping; taken literally, it amplifies."""
+    if (b_factor < 0).any() and (b_factor <= 0).all():
+        notes.append("rlnCtfBfactor is negative throughout, as Warp and M write the dose: read as damping, B = -value")
+        return -b_factor
+    return b_factor
 
 
 def _rotation(

@@ -14,7 +14,7 @@ from hypermol.errors import ConfigError
 from hypermol.maps import read_map
 from hypermol.methods import Trained, rebuild
 from hypermol.metrics import best_direction, circular_direction, fsc, fsc_mean, gain
-from hypermol.runs import Run
+from hypermol.runs import Run, fingerprint
 from hypermol.simulation import Truth
 
 Figures = dict[str, dict[str, Any]]
@@ -32,10 +32,10 @@ def evaluate_run(
     Raises ConfigError when the run was not made from this truth's particles.
     """
     truth = Truth.load(truth_folder)
-    if run.config["input"]["count"] != truth.count:
+    if run.config["input"]["fingerprint"] != fingerprint(truth.folder / "particles.star"):
         raise ConfigError(
-            f"{run.path} was trained on {run.config['input']['count']} particles, "
-            f"but {truth_folder} holds {truth.count}; give the folder of the simulated data that was trained on"
+            f"{run.path} was trained on {run.config['input']['particles']}, which is not the particles.star of "
+            f"{truth_folder}; give the folder of the simulated data that was trained on"
         )
     trained = rebuild(run, device)
     figures: Figures = {}
