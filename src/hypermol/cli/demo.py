@@ -15,10 +15,10 @@ SETTINGS = {
     "epochs": 20,
     "batch_size": 32,
     "learning_rate": 1e-3,
-    "z_dim": 4,
+    "z_dim": 2,
     "volume.base": "consensus",
     "volume.hidden": 128,
-    "conformation.hidden": 128,
+    "conformation.hidden": 256,
 }
 
 
