@@ -12,7 +12,7 @@ from hypermol.cli.options import Device
 
 PARTICLES, BOX, SNR = 5000, 32, 0.5
 SETTINGS = {
-    "epochs": 20,
+    "epochs": 24,
     "batch_size": 32,
     "learning_rate": 1e-3,
     "z_dim": 2,
