@@ -7,6 +7,7 @@ hinge, 10,000 × 64 px, SNR 0.1, networks 3×256, z 8, batch 16. Per seed: the p
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import re
 import sys
@@ -31,32 +32,45 @@ OURS: dict[str, dict[str, Any]] = {
 PEER = "cryodrgn 4.3.1"
 
 
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How large the race is. ``hidden``: units of each layer of both networks; ``compared``: particles whose maps are
+    held against their own."""
+
+    particles: int = 10_000
+    box: int = 64
+    epochs: int = 10
+    hidden: int = 256
+    compared: int = 100
+
+    @property
+    def label(self) -> str:
+        """The folder name of a race of this size."""
+        return f"n{self.particles}-d{self.box}-e{self.epochs}-h{self.hidden}"
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run what is missing and write the result file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--particles", type=int, default=10_000)
-    parser.add_argument("--epochs", type=int, default=10)
+    for field in dataclasses.fields(Size):
+        parser.add_argument(f"--{field.name}", type=int, default=field.default)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    parser.add_argument("--compared", type=int, default=100, help="particles whose maps are held against their own")
     parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "known-poses")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "known-poses.json")
     chosen = parser.parse_args(arguments)
+    size = Size(*(getattr(chosen, field.name) for field in dataclasses.fields(Size)))
     rows = []
     for seed in chosen.seeds:
-        folder = chosen.work / f"n{chosen.particles}-e{chosen.epochs}-seed{seed}"
-        _once(folder / "data.json", partial(_simulate, folder, chosen.particles, chosen.compared, seed))
-        rows.append(_once(folder / "peer.json", partial(_peer, folder, chosen.epochs, seed)))
+        folder = chosen.work / f"{size.label}-seed{seed}"
+        _once(folder / "data.json", partial(_simulate, folder, size, seed))
+        rows.append(_once(folder / "peer.json", partial(_peer, folder, size, seed)))
         for name, settings in OURS.items():
             job = folder / f"{name.replace(' ', '-')}.json"
-            rows.append(_once(job, partial(_ours, folder, name, settings, chosen.epochs, seed)))
-        _write(chosen, rows)
+            rows.append(_once(job, partial(_ours, folder, name, settings, size, seed)))
+        problem = "hinge, SNR 0.1, poses known; three layers, z 8, batch 16"
+        content = {"command": "make bench-known-poses", "problem": problem, "size": dataclasses.asdict(size)}
+        write_result(chosen.out, {**content, "rows": rows})
     print(f"written: {chosen.out}")
-
-
-def _write(chosen: Any, rows: list[dict[str, Any]]) -> None:
-    command = f"make bench-known-poses (particles {chosen.particles}, epochs {chosen.epochs})"
-    problem = f"hinge, {chosen.particles} x 64 px, SNR 0.1, poses known, networks 3x256, z 8, batch 16"
-    write_result(chosen.out, {"command": command, "problem": problem, "rows": rows})
 
 
 def _once(path: Path, job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -69,26 +83,27 @@ def _once(path: Path, job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _simulate(folder: Path, particles: int, compared: int, seed: int) -> dict[str, Any]:
-    size: list[str | Path] = ["-n", str(particles), "--box", "64", "--snr", "0.1", "--seed", str(seed)]
-    _hypermol(["simulate", "hinge", "-o", folder / "data", *size], folder / "data.log")
-    chosen = np.random.default_rng(0).choice(particles, min(compared, particles), replace=False)
+def _simulate(folder: Path, size: Size, seed: int) -> dict[str, Any]:
+    options = f"-n {size.particles} --box {size.box} --snr 0.1 --seed {seed}"
+    _hypermol(["simulate", "hinge", "-o", folder / "data", *options.split()], folder / "data.log")
+    chosen = np.random.default_rng(0).choice(size.particles, min(size.compared, size.particles), replace=False)
     return {"seed": seed, "compared": sorted(chosen.tolist())}
 
 
-def _peer(folder: Path, epochs: int, seed: int) -> dict[str, Any]:
+def _peer(folder: Path, size: Size, seed: int) -> dict[str, Any]:
     programs, data = find_cryodrgn(), folder / "data" / "particles.star"
     poses, ctf, out = folder / "pose.pkl", folder / "ctf.pkl", folder / "peer"
     run_timed([programs / "cryodrgn", "parse_pose_star", data, "-o", poses], folder / "parse-pose.log")
     run_timed([programs / "cryodrgn", "parse_ctf_star", data, "-o", ctf], folder / "parse-ctf.log")
     # bright particles are right as they are: its CTF is negative at low k, and its default inversion meets that
-    options = f"--zdim 8 -n {epochs} -b 16 --seed {seed} --enc-dim 256 --enc-layers 3 --dec-dim 256 --dec-layers 3"
+    options = f"--zdim 8 -n {size.epochs} -b 16 --seed {seed} --enc-dim {size.hidden} --dec-dim {size.hidden}"
     files: list[str | Path] = [data, "-o", out, "--poses", poses, "--ctf", ctf, "--no-analysis"]
-    command = [programs / "cryodrgn", "train_vae", *files, *options.split()]
+    layers = ["--enc-layers", "3", "--dec-layers", "3"]
+    command = [programs / "cryodrgn", "train_vae", *files, *options.split(), *layers]
     timed = run_timed(command, folder / "peer.log")
     seconds = _peer_epoch_seconds(timed.output)
-    maps = _peer_maps(programs, folder, out, epochs)
-    return {"name": PEER, "seed": seed, "epochs": epochs, **_cost(timed, seconds, folder), **_accuracy(folder, maps)}
+    maps = _peer_maps(programs, folder, out)
+    return {"name": PEER, "seed": seed, **_cost(timed, seconds, folder), **_accuracy(folder, maps)}
 
 
 def _peer_epoch_seconds(output: str) -> list[float]:
@@ -97,7 +112,7 @@ def _peer_epoch_seconds(output: str) -> list[float]:
     return [3600 * int(h) + 60 * int(m) + float(s) for h, m, s in found]
 
 
-def _peer_maps(programs: Path, folder: Path, out: Path, epochs: int) -> Callable[[int], Any]:
+def _peer_maps(programs: Path, folder: Path, out: Path) -> Callable[[int], Any]:
     from hypermol.maps import read_map
     from hypermol.particles.cryodrgn import read_arrays
 
@@ -105,7 +120,7 @@ def _peer_maps(programs: Path, folder: Path, out: Path, epochs: int) -> Callable
     z = np.asarray(read_arrays(out / f"z.{last}.pkl")[0])[_compared(folder)]
     np.savetxt(folder / "z.txt", z)
     maps = folder / "peer-maps"
-    arguments: list[str | Path] = ["-c", out / "config.yaml", "-o", maps, "--zfile", folder / "z.txt", "--Apix", "3.0"]
+    arguments: list[str | Path] = ["-c", out / "config.yaml", "-o", maps, "--zfile", folder / "z.txt"]
     run_timed([programs / "cryodrgn", "eval_vol", out / f"weights.{last}.pkl", *arguments], folder / "eval.log")
     files = sorted(maps.glob("*.mrc"))
     return lambda place: read_map(files[place])[0]
@@ -115,11 +130,12 @@ def _last_epoch(out: Path) -> int:
     return max(int(path.name.split(".")[1]) for path in out.glob("weights.*.pkl"))
 
 
-def _ours(folder: Path, name: str, settings: dict[str, Any], epochs: int, seed: int) -> dict[str, Any]:
+def _ours(folder: Path, name: str, settings: dict[str, Any], size: Size, seed: int) -> dict[str, Any]:
     from hypermol.methods import rebuild
 
     out = folder / name.replace(" ", "-")
-    given = {"epochs": epochs, "seed": seed, **settings}
+    layers = {"volume.hidden": size.hidden, "conformation.hidden": size.hidden}
+    given = {"epochs": size.epochs, "seed": seed, **layers, **settings}
     options = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
     timed = _hypermol(
         ["train", folder / "data" / "particles.star", "-m", "cryodrgn", "-o", out, *options], out.with_suffix(".log")
@@ -129,7 +145,7 @@ def _ours(folder: Path, name: str, settings: dict[str, Any], epochs: int, seed: 
     trained, compared = rebuild(run), _compared(folder)
     precision = run.config["method"]["precision"]
     accuracy = _accuracy(folder, lambda place: trained.map_of(int(compared[place])))
-    row = {"name": name, "seed": seed, "epochs": epochs, "precision": precision}
+    row = {"name": name, "seed": seed, "precision": precision}
     return {**row, **_cost(timed, seconds, folder), **accuracy}
 
 
