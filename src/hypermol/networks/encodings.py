@@ -36,7 +36,7 @@ class GaussianEncoding(nn.Module):
     """Random Fourier features: sines and cosines of 2π k·r, r drawn once from N(0, (width·D)²) pixels per axis.
 
     Tancik et al. 2020. Each feature is the transform of a point at r, so ``width`` should match the molecule's extent:
-    cryoDRGN's default (feature sigma 0.5) is width 0.04, a fortieth of the box, and learns detail slowly.
+    cryoDRGN's default (feature sigma 0.5) is width 0.04, a twenty-fifth of the box, and learns detail slowly.
     ``features``: number of points, by default 3 D/2, as many as the geometric series has. Drawn from ``seed``.
     """
 
