@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from hypermol.errors import ConventionError, DataError
 
 SHOWN = 5
@@ -50,8 +48,3 @@ def some(values: Iterable[object], shown: int = SHOWN) -> str:
     items = [str(v) for v in values]
     more = len(items) - shown
     return ", ".join(items[:shown]) + (f" and {more} more" if more > 0 else "")
-
-
-def where(mask: np.ndarray) -> np.ndarray:
-    """The 0-based indices at which a boolean array is true."""
-    return np.flatnonzero(np.asarray(mask))
