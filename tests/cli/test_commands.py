@@ -66,6 +66,9 @@ def test_simulate(tmp_path: Path) -> None:
     refused("simulate", "hinge", "-o", out, words=["already exists"])
     done("simulate", out / "simulation.toml", "-o", tmp_path / "again", "-n", 6)
     assert read_particles(tmp_path / "again" / "particles.star").images == 12
+    own = ("simulate", out / "simulation.toml", "-o", tmp_path / "paper")
+    refused(*own, "--preset", "paper", words=["--preset paper", "simulation.toml states its own sizes"])
+    assert not (tmp_path / "paper").exists()
 
 
 @pytest.mark.parametrize(
@@ -127,8 +130,8 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
     assert ("hypermol analyze" in said.out) == (method in ("cryodrgn", "autodecoder"))
     if method == "backprojection":
         assert "resolution masked:" in said.out
-        refused("analyze", run, words=["infers nothing per particle", "--assign"])
-        refused("volumes", run, "--particles", "0", "-o", tmp_path / "maps", words=["no estimates.npz", "--assign"])
+        refused("analyze", run, words=["infers nothing per particle", "hypermol methods"])
+        refused("volumes", run, "--particles", "0", "-o", tmp_path / "maps", words=["no estimates.npz"])
         refused("select", run, "--cluster", "0", "-o", tmp_path / "x.star", words=["landscape.json is missing"])
     if method == "neural-homogeneous":
         refused("analyze", run, words=["no latent z"])

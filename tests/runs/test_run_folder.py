@@ -93,7 +93,7 @@ def test_estimates(run: Run) -> None:
     with pytest.raises(ConfigError, match=r"no estimates.npz: it has not finished.*--resume"):
         run.estimates()
     run.append_log({"event": "finished"})
-    with pytest.raises(ConfigError, match=r"no estimates.npz: its method infers nothing per particle.*--assign"):
+    with pytest.raises(ConfigError, match=r"no estimates.npz: its method infers nothing.*hypermol methods"):
         run.estimates()
     estimates = {"z": np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32), "particle": np.arange(5)}
     run.save_estimates(estimates)

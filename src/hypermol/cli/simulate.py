@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hypermol.cli.options import Settings, parse_settings
+from hypermol.errors import ConfigError
 
 
 def epilogue() -> str:
@@ -27,7 +28,7 @@ def simulate(
     box: Annotated[int | None, Parameter(help="Box size, pixels.")] = None,
     snr: Annotated[float | None, Parameter(help="Signal-to-noise ratio; inf for none.")] = None,
     seed: Annotated[int | None, Parameter(help="Seed of every draw.")] = None,
-    preset: Annotated[str | None, Parameter(help="paper: the sizes of Zhong et al. 2020.")] = None,
+    preset: Annotated[str | None, Parameter(help="paper: sizes of Zhong et al. 2020 (named recipes).")] = None,
     settings: Settings = (),
 ) -> None:
     """Particle images with a known truth: poses, conformations, noise-free maps.
@@ -40,6 +41,11 @@ def simulate(
     from hypermol.simulation import simulate as make
 
     given = {"n": n, "box": box, "snr": snr, "seed": seed, **parse_settings(settings)}
+    if preset is not None and recipe.endswith(".toml"):
+        raise ConfigError(
+            f"--preset {preset} goes with a recipe of the list, and {recipe} states its own sizes; "
+            "leave --preset out, or change a size with --n, --box, --snr or --set"
+        )
     made = Recipe.from_toml(recipe, **given) if recipe.endswith(".toml") else Recipe.named(recipe, preset, **given)
     stages: dict[str, Steps] = {}
 

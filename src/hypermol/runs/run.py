@@ -128,7 +128,7 @@ class Run:
             raise ConfigError(
                 f"{self.path} has no estimates.npz: "
                 + (
-                    "its method infers nothing per particle; give each particle an estimate with --assign"
+                    "its method infers nothing per particle; `hypermol methods` says which do"
                     if self.finished
                     else f"it has not finished; continue it with `hypermol train --resume {self.path}`"
                 )
