@@ -100,6 +100,7 @@ def test_numbers_reach_the_scripts_as_they_are():
     ("z", "words"),
     [
         (np.ones((60, 2)), "share one conformation"),
+        (np.random.default_rng(0).normal(size=19), "They are too few to tell separate groups from a continuum."),
         (np.random.default_rng(0).normal(size=300), "a landscape of one dimension. They form one continuum"),
         (np.r_[np.zeros(200), np.full(200, 20.0)] + np.random.default_rng(0).normal(size=400), "2 separate groups"),
     ],

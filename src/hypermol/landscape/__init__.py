@@ -1,7 +1,7 @@
 """What z says: principal components, clusters, paths, maps along them, and leakage."""
 
 from hypermol.landscape.analysis import PATHS, Landscape, LandscapeSettings, analyze
-from hypermol.landscape.clusters import Clusters, density_clusters, kmeans_clusters
+from hypermol.landscape.clusters import SEPARATE, Clusters, density_clusters, kmeans_clusters
 from hypermol.landscape.components import PrincipalComponents, principal_components
 from hypermol.landscape.decoded import Decode, decoded
 from hypermol.landscape.embedding import Embedding, embed

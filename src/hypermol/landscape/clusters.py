@@ -13,6 +13,7 @@ from hypermol.shapes import Float, Int
 
 DENSITY_LIMIT = 10_000
 SEPARATE = 20
+"""Fewer particles are not searched for groups by density."""
 BETWEEN = 0.3
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypermol.landscape import SEPARATE
 from hypermol.report.data import ReportData
 from hypermol.report.markup import Section, bullets, data_table, facts_table, fold, paragraph, percent, text
 
@@ -31,8 +32,10 @@ def summary_sentence(data: ReportData) -> str:
     space = "one dimension" if dimensions == 1 else f"{dimensions} dimensions"
     spread = "" if dimensions == 1 else f"; the first principal component holds {share} of its variance"
     density = landscape.density
-    form = f"{density.count} separate groups" if density.separate else "one continuum"
-    return f"{known:,} particles were placed in a landscape of {space}{spread}. They form {form}."
+    form = f"They form {density.count} separate groups" if density.separate else "They form one continuum"
+    if density.considered < SEPARATE:
+        form = "They are too few to tell separate groups from a continuum"
+    return f"{known:,} particles were placed in a landscape of {space}{spread}. {form}."
 
 
 def _warnings(data: ReportData) -> str:
