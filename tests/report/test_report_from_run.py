@@ -8,9 +8,12 @@ import torch
 
 from hypermol.landscape import LandscapeSettings, analyze, save_landscape, write_maps
 from hypermol.maps import write_map
-from hypermol.methods import find_method
-from hypermol.report import report_of, report_run
+from hypermol.methods import find_method, train
+from hypermol.report import MapSeries, ReportData, report_of, report_run
+from hypermol.report.sections.motion import motion_section
+from hypermol.report.sections.resolution import resolution_section
 from hypermol.runs import Run
+from hypermol.simulation import Recipe, simulate
 from hypermol.specs import to_dict
 
 COUNT, BOX = 120, 16
@@ -40,6 +43,14 @@ def run(tmp_path):
     return made
 
 
+@pytest.fixture(scope="module")
+def backprojected(tmp_path_factory):
+    """A real back projection, with the names that it gives its maps, curves and figures."""
+    folder = tmp_path_factory.mktemp("backprojected")
+    simulate(Recipe(name="homogeneous", n=150, box=24, snr=1.0, seed=2), folder / "data")
+    return train(folder / "data" / "particles.star", find_method("backprojection"), folder / "run", seed=1)
+
+
 @pytest.fixture
 def z():
     return np.random.default_rng(0).normal(size=(COUNT, 2)) * [2, 1]
@@ -53,7 +64,8 @@ def test_a_whole_run_shows_everything(run, z):
     finish(run)
     rotation = np.tile(np.eye(3), (COUNT, 1, 1))
     run.save_estimates({"z": z, "rotation": rotation, "half": np.zeros(COUNT, int)})
-    run.save_curves({"unmasked": np.linspace(1, 0, 8), "randomised": np.zeros(8), "masked": np.linspace(1, 0.1, 8)})
+    curves = {"unmasked": np.linspace(1, 0, 8), "randomised": np.zeros(8), "masked": np.linspace(1, 0.1, 8)}
+    run.save_curves({f"fsc_{name}": curve for name, curve in curves.items()})
     run.save_metrics({"|Spearman| of best direction": {"value": 0.9312, "unit": "", "how": "half by half"}})
     landscape = analyze(z, settings=LandscapeSettings(clusters=3, points=4))
     save_landscape(landscape, run.landscape)
@@ -117,3 +129,48 @@ def test_large_maps_are_shown_smaller_with_their_true_sizes(run, z):
     assert series.box == 160
     assert series.width == pytest.approx(200.0)
     assert series.pixel_size == pytest.approx(200 / 128)
+
+
+def test_the_curves_of_a_back_projection_have_human_names(backprojected):
+    data = report_of(backprojected)
+    stored = backprojected.curves()
+    assert [(curve.label, curve.threshold) for curve in data.fsc] == [
+        ("corrected for the mask", 0.143), ("masked", 0.143), ("unmasked", 0.143), ("phase-randomised", None),
+    ]  # fmt: skip
+    np.testing.assert_array_equal(data.fsc[3].fsc, stored["fsc_randomised"])
+    table = resolution_section(data).body
+    assert "masked" in table
+    assert "phase-randomised" not in table  # it is drawn, and has no resolution
+    assert "fsc_" not in re.sub(r"<script.*?</script>", "", report_run(backprojected).read_text(), flags=re.DOTALL)
+
+
+def test_a_back_projection_is_one_map_at_rest(backprojected):
+    data = report_of(backprojected)
+    assert data.maps[0].captions == ("consensus", "unfiltered", "half map 0", "half map 1")
+    section = motion_section(data)
+    assert section.title == "The map"
+    assert "Shown: consensus." in section.body
+    assert "data-frame" not in section.body
+    assert "Path" not in section.body
+    (scene,) = section.data["scenes"]
+    assert len(scene["frames"]) == 1
+    alone = motion_section(
+        ReportData("alone", maps=(MapSeries("c", "C", data.maps[0].maps[:1], data.maps[0].pixel_size),))
+    )
+    assert scene["level"] == alone.data["scenes"][0]["level"]
+    assert scene["step"] == alone.data["scenes"][0]["step"]
+    page = report_run(backprojected).read_text()
+    assert "in motion" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert "half map 1" in page  # among the maps of the run
+
+
+def test_the_fitted_map_comes_before_the_consensus(run):
+    (run.volumes / "map-at-median-z.mrc").rename(run.volumes / "map.mrc")
+    assert report_of(run).maps[0].captions == ("map", "consensus", "half map 0", "half map 1")
+
+
+def test_what_was_not_reached_is_said_in_words(run):
+    run.save_metrics({"resolution_masked": {"value": np.inf, "unit": "Å", "how": "at 0.143"}})
+    run.save_metrics({"rank correlation": {"value": np.nan, "unit": "", "how": ""}})
+    shown = {figure.label: figure.value for figure in report_of(run).figures}
+    assert shown == {"resolution masked": "not reached", "rank correlation": "no value"}

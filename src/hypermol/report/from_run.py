@@ -141,8 +141,8 @@ def _gathered(
 
 
 def _maps(folder: Path) -> tuple[MapSeries, ...]:
-    """The maps of RUN/volumes, the consensus first, half maps last, masks left out."""
-    rank = {"consensus": 0, "half1": 2, "half2": 3}
+    """The maps of RUN/volumes: a fitted map first, then the consensus; half maps last, masks left out."""
+    rank = {"map": -1, "consensus": 0, "half1": 2, "half2": 3}
     files = [path for path in folder.glob("*.mrc") if "mask" not in path.stem]
     files.sort(key=lambda path: (rank.get(path.stem, 1), path.stem))
     if not files:
@@ -152,14 +152,14 @@ def _maps(folder: Path) -> tuple[MapSeries, ...]:
 
 
 def _curves(run: Run) -> tuple[FscCurve, ...]:
-    known = run.curves()
+    known = {name.removeprefix("fsc_"): curve for name, curve in run.curves().items()}
     pixel_size = _pixel_size(run)
     if pixel_size is None:
         return ()
     order = [*(name for name in CURVES if name in known), *sorted(set(known) - set(CURVES))]
     shown = []
     for name in order:
-        words, threshold = CURVES.get(name, (name, 0.143))
+        words, threshold = CURVES.get(name, (name.replace("_", " "), 0.143))
         shown.append(FscCurve(words, known[name], pixel_size, threshold, SHARED_POSES))
     return tuple(shown)
 
@@ -219,8 +219,11 @@ def _facts(run: Run, config: Mapping[str, Any], log: list[dict[str, Any]]) -> tu
 def _figure(label: str, entry: Mapping[str, Any]) -> Figure:
     """One entry of metrics.json: {"value", "unit", "how"}."""
     value, unit = entry.get("value"), str(entry.get("unit") or "")
-    shown = "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
-    return Figure(label, f"{shown} {unit}".strip(), str(entry.get("how") or ""))
+    words, how = label.replace("_", " "), str(entry.get("how") or "")
+    if value is None:  # stored where it was infinite or not a number
+        return Figure(words, "not reached" if label.startswith("resolution") else "no value", how)
+    shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return Figure(words, f"{shown} {unit}".strip(), how)
 
 
 def _warnings(run: Run, log: list[dict[str, Any]], particles: Particles | None) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
-"""The moving molecule: an isosurface with a slider along a path."""
+"""The moving molecule: an isosurface with a slider along a path; or one map, at rest."""
 
 from __future__ import annotations
+
+import dataclasses
 
 from hypermol.report.data import MapSeries, ReportData
 from hypermol.report.density import prepare_scenes, telling_axis
@@ -9,17 +11,23 @@ from hypermol.report.pictures import contact_sheet
 
 
 def motion_section(data: ReportData) -> Section | None:
-    """Paths through the landscape in 3-D; a single map stands still where there is no path."""
-    shown = data.motions or tuple(series for series in data.maps[:1])
-    scenes = prepare_scenes(shown)
+    """Paths through the landscape in 3-D; where there is none, the first map of the run alone, standing still."""
+    moving = bool(data.motions)
+    scenes = prepare_scenes(data.motions or tuple(_first(series) for series in data.maps[:1]))
     if not scenes:
         return None
-    moving = any(len(scene.series.maps) > 1 for scene in scenes)
     body = f'<div class="viewer" data-viewer>{_stage(moving)}{_panel([s.series for s in scenes], moving)}</div>'
-    body += _note(moving) + "".join(_strip(scene.series, index) for index, scene in enumerate(scenes) if moving)
-    title = "The molecule in motion" if moving else "The molecule"
+    body += _note("" if moving else scenes[0].series.caption(0)) + "".join(
+        _strip(scene.series, index) for index, scene in enumerate(scenes) if moving
+    )
+    title = "The molecule in motion" if moving else "The map"
     data_of = {"scenes": [scene.payload() for scene in scenes]}
     return Section("motion", title, body, data_of, short="Motion" if moving else "")
+
+
+def _first(series: MapSeries) -> MapSeries:
+    """Its first map alone: half maps and the like are other estimates of it, not places that the molecule goes to."""
+    return dataclasses.replace(series, maps=series.maps[:1], captions=(series.caption(0),), coordinates=None)
 
 
 def _stage(moving: bool) -> str:
@@ -63,9 +71,12 @@ def _panel(all_series: list[MapSeries], moving: bool) -> str:
     return f'<div class="panel">{paths}{inset}{colour}{level}{ghost}</div>'
 
 
-def _note(moving: bool) -> str:
+def _note(still: str) -> str:
+    """``still``: the caption of the map shown where nothing moves."""
     note = "Drag to turn, use + and − or pinch to zoom, double-click to reset."
-    if moving:
+    if still:
+        note = f"Shown: {still}. {note}"
+    else:
         note += (
             " Between two maps of a path the density is interpolated linearly; the maps themselves are those of the "
             "model at the points shown."
