@@ -10,7 +10,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from jaxtyping import install_import_hook
 
 CHECKED_ROOMS = ("kernels", "imaging", "posteriors", "maps", "metrics", "volumes", "reconstruction")
-install_import_hook([f"hypermol.{room}" for room in CHECKED_ROOMS], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+install_import_hook([f"hypermol.{room}" for room in CHECKED_ROOMS], CHECKER)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from hypermol.imaging import ifft3
 from hypermol.shapes import Complex, Float
 
-
 Values = Callable[[Tensor, Tensor | None], Tensor]
 
 
