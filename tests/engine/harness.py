@@ -63,6 +63,9 @@ class ArraySource:
     def count(self) -> int:
         return len(next(iter(self.rows.values())))
 
+    def image_count(self, particles: Tensor) -> int:
+        return len(particles)
+
     def pass_order(self, seed: int, pass_index: int, shuffle: bool) -> Tensor:
         if not shuffle:
             return torch.arange(self.count)

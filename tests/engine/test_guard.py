@@ -139,6 +139,9 @@ class Healing:
     def count(self) -> int:
         return self.inner.count
 
+    def image_count(self, particles):
+        return self.inner.image_count(particles)
+
     def pass_order(self, seed, pass_index, shuffle):
         return self.inner.pass_order(seed, pass_index, shuffle)
 
@@ -201,3 +204,25 @@ def test_asked_to_stop_saves_and_resumes(program: Program, seconds: float, image
     assert harness.final(tmp_path / "run")[1]["clock"]["images"] == images
     again, _ = run(program, source(), RunStore(harness.open_run(tmp_path / "run")), **settings)
     assert harness.equal(again.to_checkpoint(), expected.to_checkpoint())
+
+
+@dataclasses.dataclass
+class Series(harness.ArraySource):
+    """Particle i has i % 3 + 1 images."""
+
+    def image_count(self, particles: torch.Tensor) -> int:
+        return int((particles % 3 + 1).sum())
+
+
+def test_the_speed_counts_images_and_a_stop_inside_a_pass_loses_none(tmp_path: Path) -> None:
+    whole = Series(source(count=60).rows)
+    asked = iter([False] * 20 + [True] * 1000)  # the second of three passes of 15 batches
+    store = RunStore(harness.open_run(tmp_path / "run"))
+    with pytest.raises(InterruptedRun):
+        run(gradient_program(), whole, store, asked_to_stop=lambda: next(asked))
+    run(gradient_program(), whole, RunStore(harness.open_run(tmp_path / "run")))
+    rows = [row for row in harness.open_run(tmp_path / "run").log() if row["event"] == "pass"]
+    assert [row["particles"] for row in rows] == [60, 120, 180]
+    for row in rows:  # 20 particles each of 1, 2 and 3 images; seconds are rounded to a millisecond
+        assert 120 / (row["seconds"] + 6e-4) <= row["images_per_second"] + 0.01
+        assert row["images_per_second"] - 0.01 <= 120 / (row["seconds"] - 6e-4)

@@ -57,6 +57,7 @@ def test_tilt_images_stay_together(shared_data: Path):
         _equal(first, second)
         counts = particles.images_per_particle[first.particle.numpy()]
         assert first.valid.sum(1).tolist() == counts.tolist()
+        assert whole.image_count(first.particle) == int(first.valid.sum())
         assert first.images.shape[1] == counts.max()
         padding = ~first.valid
         assert (first.images[padding] == 0).all()

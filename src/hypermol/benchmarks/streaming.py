@@ -63,9 +63,9 @@ def _train(data: Path, out: Path, cap: float | None) -> dict[str, Any]:
     ]
     timed = run_timed([*command, *options], folder.with_suffix(".log"))
     passes = [row for row in Run.open(folder).log() if row["event"] == "pass" and row["phase"] == "train"]
-    rate = sum(row["images"] - (before["images"] if before else 0) for before, row in zip([None, *passes], passes))
+    images = sum(row["images_per_second"] * row["seconds"] for row in passes)
     seconds = sum(row["seconds"] for row in passes)
-    return {"images_per_second": round(rate / seconds, 1), "peak_memory_mib": round(timed.peak_mib)}
+    return {"images_per_second": round(images / seconds, 1), "peak_memory_mib": round(timed.peak_mib)}
 
 
 if __name__ == "__main__":

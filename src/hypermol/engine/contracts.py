@@ -124,6 +124,9 @@ class Source(Protocol):
     def count(self) -> int:
         """Number of particles."""
 
+    def image_count(self, particles: Tensor) -> int:
+        """How many images some particles [B] have in all, from what is known on the host."""
+
     def pass_order(self, seed: int, pass_index: int, shuffle: bool) -> Tensor:
         """Particle indices of one pass, [count] int64: a pure function of its arguments."""
 

@@ -82,11 +82,13 @@ class Loop:
         began, pending = state.clock.copy(), Pending(state.clock.copy())
         last = -(-self.source.count // phase.batch_size) - 1
         with contextlib.closing(self._batches(phase, state)) as batches:
-            for number, total_size, batch in batches:
+            for number, group, batch in batches:
+                total_size, images = len(group), self.source.image_count(group)
                 progress = (state.clock.pass_index + number / (last + 1)) / phase.passes
                 if phase.band_limit is not None:
                     batch = batch.limit(phase.band_limit(progress))
-                self._contribute(phase, state, batch, self._draws(state, number, total_size), pending, info)
+                draws = self._draws(state, number, total_size)
+                self._contribute(phase, state, batch, draws, pending, info, images)
                 state.clock.batch, state.clock.images = number + 1, state.clock.images + total_size
                 over = number == last or _seen_enough(phase, state)
                 due = over or (phase.apply_every is not None and (number + 1) % phase.apply_every == 0)
@@ -107,14 +109,15 @@ class Loop:
         state.clock.begin_pass()
         return state
 
-    def _batches(self, phase: Phase, state: State) -> Generator[tuple[int, int, Any]]:
+    def _batches(self, phase: Phase, state: State) -> Generator[tuple[int, Tensor, Any]]:
+        """From the batch that the clock names: its number, the particles of all processes, this process's share."""
         order = self.source.pass_order(self.seed, state.clock.total_passes, phase.shuffle)
         groups = list(order.split(phase.batch_size))
         wanted = range(state.clock.batch, len(groups))
         stream = self.source.stream(groups[i][slice(*self.processes.share(len(groups[i])))] for i in wanted)
         try:
             for number, batch in zip(wanted, stream):
-                yield number, len(groups[number]), batch
+                yield number, groups[number], batch
         finally:  # a source that reads ahead in the background is told at once that no more is wanted
             getattr(stream, "close", lambda: None)()
 
@@ -124,7 +127,7 @@ class Loop:
         return Draws(self.seed, key, total, start, stop, self.device)
 
     def _contribute(
-        self, phase: Phase, state: State, batch: Any, draws: Draws, pending: Pending, info: PassInfo
+        self, phase: Phase, state: State, batch: Any, draws: Draws, pending: Pending, info: PassInfo, images: int
     ) -> None:
         """Add one global batch to the totals and the table; skip it whole where any number is not finite."""
         step, count, new = phase.step_of(state.clock.updates), len(batch.particle), BatchTotals()
@@ -141,7 +144,7 @@ class Loop:
             return
         partial = draws.total < self.processes.world
         pending.add(new, partial)
-        info.add(new.parts, count, draws.total, partial)
+        info.add(new.parts, count, draws.total, images, partial)
         if step.norm is None:
             guard.count_success(state)
         self._scatter(state, batch.particle, new.rows(), draws.total)

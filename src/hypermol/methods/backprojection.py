@@ -50,7 +50,7 @@ class BackProjection:
         return Program(lambda: State(data=dict(data)), (phase,))
 
     def _contribute(self, state: State, batch: Any, draws: Draws) -> Contribution:
-        return Contribution({SUMS: insertion(batch, self.oversampling)}, info={"images": float(batch.valid.sum())})
+        return Contribution({SUMS: insertion(batch, self.oversampling)})
 
     def _maps(self, context: BuildContext) -> Callable[[State, dict[str, Tensor]], State]:
         def apply(state: State, totals: dict[str, Tensor]) -> State:

@@ -135,7 +135,7 @@ def _write_results(run: Run, job: Job, results: Results, state: State, conduct: 
         run.append_log({"event": "note", "text": note})
         conduct.report({"event": "note", "text": note})
     skipped = state.data.get("skipped", 0)
-    run.append_log({"event": "finished", "images": state.clock.images, "skipped": skipped})
+    run.append_log({"event": "finished", "particles": state.clock.images, "skipped": skipped})
 
 
 def _per_particle(particles: Particles) -> dict[str, np.ndarray]:

@@ -132,6 +132,10 @@ class ImageSource:
         """N, the number of particles."""
         return self.particles.count
 
+    def image_count(self, particles: torch.Tensor) -> int:
+        """How many images the given particles (Int64 [B]) have in all."""
+        return int(self.particles.images_per_particle[np.asarray(particles)].sum())
+
     def pass_order(self, seed: int, pass_index: int, shuffle: bool) -> torch.Tensor:
         """Particles in the order of one pass, Int64 [N]; the file's order without ``shuffle``."""
         return pass_order(self.count, seed, pass_index) if shuffle else torch.arange(self.count)
