@@ -8,16 +8,21 @@ from typing import Any
 from torch import Tensor, nn
 
 from hypermol.posteriors import Hypotheses
-from hypermol.specs import BuildContext, Count, NonNegative, register
+from hypermol.specs import BuildContext, Count, NonNegative, Positive, register
 
 
 @register("conformation", "table")
 @dataclasses.dataclass(frozen=True)
 class LatentTable:
-    """A row of z for each particle, moved by gradient; prior N(0, 1) (maximum a posteriori)."""
+    """A row of z for each particle, moved by gradient; prior N(0, 1) (maximum a posteriori).
+
+    spread: standard deviation of the random start; learning_rate: of the rows, each of which moves once per pass and
+    not once per batch, so that it must be far above the network's.
+    """
 
     z_dim: Count = 8
-    spread: NonNegative = 0.1  # standard deviation of the random start
+    spread: NonNegative = 0.1
+    learning_rate: Positive = 0.05
 
     words = "z, from a table with a row per particle"
 

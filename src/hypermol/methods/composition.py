@@ -131,13 +131,13 @@ class Composition:
     def program(self, context: BuildContext) -> Program:
         """The training phases (modules as built: in training mode), then one pass that reads off what was inferred."""
         model = self.model(context)
-        table = getattr(self.conformation, "spread", None)
-        moving_rows = () if table is None else ("z",)
+        moving_rows = ("z",) if self._rows_move else ()
+        rows = dataclasses.replace(self.update, learning_rate=self.conformation.learning_rate) if moving_rows else None
         largest = context.box // 2 - 1
         phases = tuple(
             Phase(
                 phase.name,
-                (GradientStep(model.priced(phase.divergence_weight), self.update, row_parameters=moving_rows).step(),),
+                (GradientStep(model.priced(phase.divergence_weight), self.update, None, moving_rows, rows).step(),),
                 phase.passes,
                 phase.batch_size,
                 band_limit=None if phase.march_start >= 1 else _Band(phase, largest),
@@ -148,12 +148,18 @@ class Composition:
         estimate = Phase("estimate", (reading,), 1, 256, apply_every=None, shuffle=False)
         return Program(lambda: self._initial(model, context), (*phases, estimate))
 
+    @property
+    def _rows_move(self) -> bool:
+        """Whether each particle's z is itself a parameter."""
+        return hasattr(self.conformation, "spread")
+
     def _initial(self, model: Model, context: BuildContext) -> State:
         data = {"box": context.box, "pixel_size": context.pixel_size, "points": context.points}
         state = State(tensors=initial_tensors(model), data=data, clock=Clock())
-        if (spread := getattr(self.conformation, "spread", None)) is not None:
+        if self._rows_move:
             shape = (context.count, self.conformation.z_dim)
-            state.table["z"] = spread * torch.randn(shape, generator=generator(context.seed, "z table"))
+            start = torch.randn(shape, generator=generator(context.seed, "z table"))
+            state.table["z"] = self.conformation.spread * start
         return state
 
     def results(self, state: State, context: BuildContext) -> Results:
@@ -171,8 +177,8 @@ class Composition:
         return Results(estimates, maps, notes=tuple(notes))
 
     def decoder(self, state: State, context: BuildContext) -> Any:
-        """z [n, d] → maps [n, D, D, D]; None for a homogeneous volume."""
-        model = self.model(context)
+        """z [n, d] → maps [n, D, D, D], in float32 whatever was trained in; None for a homogeneous volume."""
+        model = self.model(dataclasses.replace(context, autocast=False))
         install(model, state).eval()
         return model.volume.to(next(iter(state.tensors.values())).device).maps
 
