@@ -1,0 +1,114 @@
+"""A run that was killed and resumed, one on two processes, and one rebuilt from disk are all the same run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import killing
+import pytest
+import torch
+from small import TINY, TINY_Z, same_estimates
+
+from hypermol.engine import Loop, MemoryStore, Processes
+from hypermol.maps import read_map
+from hypermol.methods import Conduct, configured, find_method, rebuild, resume, train
+from hypermol.methods.job import make_ready
+from hypermol.particles import Preparation, read_particles
+from hypermol.runs import Run
+
+ENCODER = {"conformation.hidden": 16, "conformation.layers": 1}
+JOBS = {
+    "cryodrgn": {**TINY_Z, **ENCODER, "phases.0.march_start": 0.5},
+    "autodecoder": TINY_Z,
+    "neural-homogeneous": TINY,
+    "backprojection": {"batch_size": 10},
+}
+
+
+@pytest.fixture(scope="module")
+def killed(star: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs killed with SIGKILL at moments early, in the middle, and late (in the pass that reads z off)."""
+    folder = tmp_path_factory.mktemp("killed")
+    jobs = [
+        {"name": f"{method}-{at}", "method": method, "settings": settings, "at": at}
+        for method, settings in JOBS.items()
+        for at in ((1,) if method == "backprojection" else (1, 2, 4))
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, killing.__file__, str(star), str(folder)],
+        input="".join(json.dumps(job) + "\n" for job in jobs),
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.stdout.split() == ["-9"] * len(jobs), done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("method", JOBS)
+def test_killed_and_resumed(star: Path, killed: Path, tmp_path: Path, method: str) -> None:
+    straight = train(star, configured(find_method(method), JOBS[method]), tmp_path / "straight", seed=7)
+    for path in sorted(killed.glob(f"{method}-*")):
+        assert not Run.open(path).finished
+        run = resume(path)
+        assert run.finished
+        if method != "backprojection":
+            same_estimates(run, straight)
+        for volume in straight.volumes.glob("*.mrc"):
+            torch.testing.assert_close(
+                read_map(run.volumes / volume.name)[0], read_map(volume)[0], rtol=0, atol=0, msg=volume.name
+            )
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("method", ["cryodrgn", "autodecoder", "neural-homogeneous"])
+def test_rebuilt_from_disk(star: Path, tmp_path: Path, method: str, precision: str) -> None:
+    """The decoder from a run folder is the decoder in memory."""
+    chosen = configured(find_method(method), {**JOBS[method], "precision": precision})
+    job = make_ready(read_particles(star), chosen, Preparation(), 3, Conduct(), Processes())
+    state = Loop(job.program, job.source, MemoryStore(), seed=3, microbatch=chosen.microbatch).run()
+    run = train(star, chosen, tmp_path / "run", seed=3)
+    z = None if method == "neural-homogeneous" else torch.randn(3, 2, generator=torch.Generator().manual_seed(0))
+    trained = rebuild(Run.open(run.path), "cpu")
+    torch.testing.assert_close(trained.decode(z), chosen.decoder(state, job.context)(z), rtol=0, atol=0)
+    assert trained.pixel_size == job.source.pixel_size
+    assert trained.box == 16
+    assert trained.has_latent == (z is not None)
+    if z is None:
+        torch.testing.assert_close(trained.decode(None)[0], read_map(run.volumes / "map.mrc")[0])
+
+
+def test_rebuilt_from_a_cropped_run(star: Path, tmp_path: Path) -> None:
+    method = configured(find_method("cryodrgn"), JOBS["cryodrgn"])
+    run = train(star, method, tmp_path / "run", preparation=Preparation(box=12))
+    trained = rebuild(run, "cpu")
+    assert trained.map_of(5).shape == (12, 12, 12)
+    assert trained.pixel_size == pytest.approx(16.0)
+
+
+def test_two_processes_are_one(star: Path, tmp_path: Path) -> None:
+    """Under torchrun with gloo, through the command line: the same estimates, and one voice."""
+    settings = {**JOBS["cryodrgn"], "precision": "float32"}
+    options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "hypermol"]
+    command = [*launch, "train", str(star), "-o", str(tmp_path / "two"), "--device", "cpu", *options]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("60 particles, 16 px") == 1
+    assert done.stdout.count("done in ") == 1
+    one = train(star, configured(find_method("cryodrgn"), settings), tmp_path / "one")
+    same_estimates(Run.open(tmp_path / "two"), one, 1e-6)
+
+
+def test_two_processes_refuse_together(star: Path, tmp_path: Path) -> None:
+    """An existing folder ends both, with one message and without waiting for each other."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "note.txt").write_text("mine")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "hypermol"]
+    command = [*launch, "train", str(star), "-o", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode != 0
+    assert done.stderr.count("already exists and is not a run folder") == 1
