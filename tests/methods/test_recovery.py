@@ -73,7 +73,7 @@ def test_tilt_pairs_share_their_conformation(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("method", HINGE)
 def test_noisier_images_of_a_hinge(tmp_path: Path, method: str, seed: int) -> None:
-    truth = hinge(tmp_path, 2000, 32, 0.5, 10 + seed)
+    truth = hinge(tmp_path, 1500, 32, 0.5, 10 + seed)
     larger = {"volume.hidden": 96, "epochs": 24, "learning_rate": 2e-3}
     run = _trained(tmp_path, method, {**HINGE[method], **larger}, seed)
     limit = best_direction(truth.posterior_mean().mean[:, None], truth.conformation[:, 0], truth.half == 0).spearman

@@ -92,7 +92,11 @@ class Reporter:
 
 
 def _progress_line(event: dict[str, Any]) -> str:
+    """What matters most comes first: a narrow terminal cuts the end off."""
     parts = [f"{event['phase']} {event['pass'] + 1}/{event['passes']}"]
+    if event["seconds_left"] is not None:
+        left = f", {duration(event['seconds_left'])} left" if event["fraction"] < 1 else ""
+        parts.append(f"{100 * event['fraction']:.0f} % done{left}")
     if "loss" in event:
         parts.append(f"loss {event['loss']:.4g}")
     if "divergence" in event:
@@ -100,13 +104,10 @@ def _progress_line(event: dict[str, Any]) -> str:
     parts.append(f"{event['images_per_second']:.0f} images/s")
     if event["skipped"]:
         parts.append(f"{event['skipped']} updates skipped")
-    if event["seconds_left"] is not None:
-        left = f", {duration(event['seconds_left'])} left" if event["fraction"] < 1 else ""
-        parts.append(f"{100 * event['fraction']:.0f} % done{left}")
     return " · ".join(parts)
 
 
-def _bar(fraction: float, width: int = 24) -> str:
+def _bar(fraction: float, width: int = 12) -> str:
     full = round(fraction * width)
     return "█" * full + "░" * (width - full)
 
