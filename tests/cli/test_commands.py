@@ -320,6 +320,8 @@ def test_commands_on_what_is_no_run(made: Path, tmp_path: Path) -> None:
         (("STAR", "-o", "RUN", "--pixel-size", "0"), ["pixel size given: expected Å above 0"]),
         (("STAR", "-o", "RUN", "--poses", "absent.pkl"), ["absent.pkl"]),
         (("STAR", "-o", "RUN", "--colour", "red"), ["--colour"]),
+        (("STAR", "-o", "RUN", "--set", "epochs=1", "z_dim=2"), ["z_dim=2: not expected here", "a --set of its own"]),
+        (("STAR", "OTHER", "-o", "RUN"), ["OTHER: not expected here", "hypermol train --help"]),
         (("STAR", "--resume", "RUN"), ["--resume RUN goes alone"]),
         (("--resume", "RUN"), ["is not a run folder"]),
     ],

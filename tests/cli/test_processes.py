@@ -15,7 +15,7 @@ from commands import INTERNALS, TINY, done, refused, settings
 
 from hypermol.runs import Run, checkpoints
 
-LONG = ("epochs=40", "batch_size=8", "seed=1", *TINY)
+LONG = ("epochs=25", "batch_size=8", "seed=1", *TINY)
 
 
 def start(*arguments: object, before: Callable[[], None] | None = None) -> subprocess.Popen:
@@ -92,7 +92,7 @@ def test_stopped_filled_and_resumed(made: Path, straight: Path, tmp_path: Path) 
     assert said.endswith(f"hypermol: stopped as asked; continue with: hypermol train --resume {run}\n")
     stopped = checkpoints.latest_data(run / "checkpoints")
     assert stopped is not None
-    assert 3 <= stopped["clock"]["total_passes"] < 40
+    assert 3 <= stopped["clock"]["total_passes"] < 25
 
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))

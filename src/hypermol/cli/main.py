@@ -15,7 +15,7 @@ from hypermol.cli.say import complain
 from hypermol.errors import HypermolError
 
 if TYPE_CHECKING:
-    from cyclopts import App
+    from cyclopts import App, CycloptsError
 
 COMMANDS = (
     "demo",
@@ -44,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        application(given)(given, exit_on_error=False, print_error=True)
-    except CycloptsError:
+        application(given)(given, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        complain(_argument_in_words(error, given))
         return 2
     except HypermolError as error:
         complain(str(error))
@@ -85,6 +86,16 @@ def application(arguments: Sequence[str] = ()) -> App:
         more = module.epilogue() if asked and hasattr(module, "epilogue") else None
         app.command(getattr(module, name), name=name, sort_key=place, help_epilogue=more)
     return app
+
+
+def _argument_in_words(error: CycloptsError, given: Sequence[str]) -> str:
+    left = getattr(error, "unused_tokens", None) if type(error).__name__ == "UnusedCliTokensError" else None
+    text = str(error).strip()
+    if left:
+        each = "; each setting needs a --set of its own" if any("=" in token for token in left) else ""
+        text = f"{' '.join(left)}: not expected here{each}"
+    command = f" {given[0]}" if given and given[0] in COMMANDS else ""
+    return f"{text} (see `hypermol{command} --help`)"
 
 
 def _in_words(error: OSError) -> str:
