@@ -359,3 +359,18 @@ def test_the_whole_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (tmp_path / "demo" / "run" / "report.html").exists()
     again = done("demo", "-o", tmp_path / "demo")
     assert "already finished" in again.out
+
+
+def test_a_single_particle(made: Path, trained: Path, tmp_path: Path) -> None:
+    """One half-set is then empty: no consensus and no FSC, which only a method that needs them refuses."""
+    star, options = tmp_path / "one.star", ("--datadir", made)
+    done("select", trained, "--particles", "3", "-o", star)
+    assert "1 particle, 16 px" in done("check", star, *options).out
+    said = done("train", star, *options, "-o", tmp_path / "run", *settings("epochs=1", *TINY))
+    assert "no consensus map beside the results" in said.out
+    done("report", tmp_path / "run")
+    done("analyze", tmp_path / "run")
+    needs = settings("epochs=1", "volume.base=consensus", *TINY)
+    refused("train", star, *options, "-o", tmp_path / "other", *needs, words=["half set", "rlnRandomSubset"])
+    refused("train", star, *options, "-m", "backprojection", "-o", tmp_path / "back", words=["half set"])
+    assert not (tmp_path / "other").exists()
