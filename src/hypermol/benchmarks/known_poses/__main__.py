@@ -1,0 +1,135 @@
+"""`make bench-known-poses`: our cryodrgn against cryoDRGN 4.3.1 train_vae, same work, paired in one run.
+
+hinge, 10,000 × 64 px, SNR 0.1, networks 3×256, z 8, batch 16. Per seed first laps: each program in turn trains for a
+minute on the same small set, which gives its speed. Then the long runs, which give accuracy and peak memory; their own
+times are kept too, but hours apart a shared machine is not the same machine. Finished jobs are kept: an interrupted
+benchmark goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from hypermol.benchmarks.circumstances import ROOT, circumstances, write_result
+from hypermol.benchmarks.known_poses.contestants import OURS, PEER, simulate, train
+from hypermol.benchmarks.known_poses.size import Size
+from hypermol.benchmarks.known_poses.summary import summary
+from hypermol.runs import write_text
+from hypermol.simulation import Truth
+
+SEEDS = (0, 1, 2)
+LONG = (PEER, "hypermol", "hypermol marching")
+LAP_EPOCHS = 2
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run what is missing and write the result file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for field in dataclasses.fields(Size):
+        parser.add_argument(f"--{field.name}", type=int, default=field.default)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--long", nargs="*", default=list(LONG), help="programs of the long runs; none for laps only")
+    parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "known-poses")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "known-poses.json")
+    chosen = parser.parse_args(arguments)
+    size = Size(*(getattr(chosen, field.name) for field in dataclasses.fields(Size)))
+    laps, runs = [], []
+    for seed in chosen.seeds:
+        folder = chosen.work / f"{size.label}-seed{seed}"
+        laps += [
+            _once(folder / f"lap-{_slug(name)}.json", partial(_lap, name, folder, size, seed)) for name in (PEER, *OURS)
+        ]
+    for seed in chosen.seeds:
+        folder = chosen.work / f"{size.label}-seed{seed}"
+        for name in chosen.long:
+            runs.append(_once(folder / f"{_slug(name)}.json", partial(_long, name, folder, size, seed)))
+        problem = "hinge, SNR 0.1, poses known; three layers, z 8, batch 16"
+        content = {"command": "make bench-known-poses", "problem": problem, "size": dataclasses.asdict(size)}
+        write_result(chosen.out, {**content, "summary": summary(laps, runs), "laps": laps, "runs": runs})
+    print(json.dumps(summary(laps, runs), indent=1), f"\nwritten: {chosen.out}")
+
+
+def _slug(name: str) -> str:
+    return name.replace(" ", "-")
+
+
+def _once(path: Path, job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The job's saved figures, or run it and save them."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        print(f"running {path.parent.name}/{path.stem} …", flush=True)
+        write_text(path, json.dumps({**job(), "commit": circumstances()["commit"]}, indent=1))
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def _data(folder: Path, particles: int, size: Size, seed: int) -> Path:
+    if not (folder / "truth.npz").exists():
+        simulate(folder, particles, size.box, seed)
+    return folder
+
+
+def _lap(name: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
+    data = _data(folder / "lap-data", min(size.lap, size.particles), size, seed)
+    trained = train(name, data, _fresh(folder / f"lap-{_slug(name)}"), size, LAP_EPOCHS, seed)
+    images = Truth.load(data).count * len(trained.epoch_seconds)
+    return {
+        "name": name,
+        "seed": seed,
+        **trained.notes,
+        "images_per_second": round(images / max(sum(trained.epoch_seconds), 1e-9), 2),
+        "cpu_seconds": round(trained.timed.cpu, 1),
+    }
+
+
+def _long(name: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
+    data = _data(folder / "data", size.particles, size, seed)
+    trained = train(name, data, _fresh(folder / _slug(name)), size, size.epochs, seed)
+    return {
+        "name": name,
+        "seed": seed,
+        **trained.notes,
+        "epochs": len(trained.epoch_seconds),
+        "training_seconds": round(sum(trained.epoch_seconds), 1),
+        "whole_process_wall_seconds": round(trained.timed.wall, 1),
+        "whole_process_cpu_seconds": round(trained.timed.cpu, 1),
+        "peak_memory_mib": round(trained.timed.peak_mib),
+        **_accuracy(Truth.load(data), size.compared, trained.maps),
+    }
+
+
+def _fresh(folder: Path) -> Path:
+    """A folder name that is not taken: what an interrupted job left stays where it is."""
+    tried, number = folder, 0
+    while tried.exists():
+        number += 1
+        tried = folder.with_name(f"{folder.name}-again{number}")
+    return tried
+
+
+def _accuracy(truth: Truth, compared: int, maps: Callable[[np.ndarray], Callable[[int], Tensor]]) -> dict[str, Any]:
+    """Per-image FSC (mean over shells, one truth-derived mask), and that of the noise-free mean map."""
+    from hypermol.metrics import fsc, fsc_mean
+
+    chosen = np.sort(np.random.default_rng(0).choice(truth.count, min(compared, truth.count), replace=False))
+    mask, mean, map_of = truth.mask().float(), truth.mean_map().float(), maps(chosen)
+    found, consensus = [], []
+    for place, particle in enumerate(chosen):
+        exact = truth.map(int(particle)).float()
+        found.append(float(fsc_mean(fsc(map_of(place).float(), exact, mask))))
+        consensus.append(float(fsc_mean(fsc(mean, exact, mask))))
+    figures = {"per_image_fsc": float(np.mean(found)), "per_image_fsc_std": float(np.std(found))}
+    return {**figures, "per_image_fsc_of_noise_free_mean": float(np.mean(consensus))}
+
+
+if __name__ == "__main__":
+    main()
