@@ -1,0 +1,107 @@
+"""The variational encoder: what it sees, how it averages images, and the posterior that it states."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from hypermol.conformations import VariationalEncoder
+from hypermol.conformations.encoder import phase_flipped
+from hypermol.imaging import Lattice, apply_optics, random_rotations, shift_phase
+from hypermol.particles import Batch
+from hypermol.posteriors import Hypotheses
+from hypermol.testing import small_context
+
+BOX, PIXEL_SIZE = 16, 3.0
+
+
+class Fixed:
+    """Draws that are all ``value``."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def normal(self, purpose: str, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        return torch.full((4, *shape), self.value, dtype=dtype)
+
+
+def make_batch(images: torch.Tensor, ctf: torch.Tensor | None = None, variance: float = 1.0) -> Batch:
+    particles, count, _ = images.shape
+    return Batch(
+        particle=torch.arange(particles),
+        images=images,
+        valid=torch.ones(particles, count, dtype=torch.bool),
+        ctf=torch.ones(images.shape) if ctf is None else ctf,
+        variance=torch.full(images.shape, variance),
+        rotation=None,
+        shift=None,
+        tilt=torch.eye(3).expand(particles, count, 3, 3),
+        image_shift=torch.zeros(particles, count, 2),
+        half=torch.zeros(particles, dtype=torch.long),
+        lattice=Lattice.disc(BOX),
+        pixel_size=PIXEL_SIZE,
+    )
+
+
+def make_pose(shift: torch.Tensor) -> Hypotheses:
+    rotation = random_rotations(len(shift), generator=torch.Generator().manual_seed(3)).float()
+    return Hypotheses(rotation=rotation[:, None], shift=shift[:, None])
+
+
+def random_images(count: int = 1, seed: int = 0) -> torch.Tensor:
+    shape = (4, count, Lattice.disc(BOX).size)
+    return torch.randn(shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def encoder() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return VariationalEncoder(z_dim=3, hidden=12, layers=2).build(small_context(BOX))
+
+
+def test_sees_the_molecule_centred_with_phases_flipped_back_and_noise_of_one() -> None:
+    slices = random_images()
+    ctf = torch.randn(slices.shape, generator=torch.Generator().manual_seed(5))
+    shift = torch.tensor([[3.0, -6.0], [0.0, 0.0], [1.5, 4.0], [-9.0, 2.0]])
+    phase = shift_phase(Lattice.disc(BOX).k, shift[:, None] / PIXEL_SIZE)
+    batch = make_batch(apply_optics(slices, ctf, phase), ctf, variance=4.0)
+    seen = phase_flipped(batch, make_pose(shift))
+    torch.testing.assert_close(seen, slices * ctf.abs() / 2, atol=1e-5, rtol=1e-5)
+
+
+def test_a_padded_image_changes_nothing_and_the_order_of_images_neither(encoder: torch.nn.Module) -> None:
+    pair, pose = random_images(2), make_pose(torch.zeros(4, 2))
+    expected = encoder.posterior(make_batch(pair), pose)
+    padded = make_batch(torch.cat([pair, random_images(seed=9)], 1))
+    padded = dataclasses.replace(padded, valid=torch.tensor([True, True, False]).expand(4, 3))
+    for found in (encoder.posterior(padded, pose), encoder.posterior(make_batch(pair.flip(1)), pose)):
+        for got, wanted in zip(found, expected, strict=True):
+            torch.testing.assert_close(got, wanted)
+    alone = encoder.posterior(make_batch(pair[:, :1]), pose)
+    assert not torch.allclose(alone[0], expected[0], atol=1e-4)
+
+
+def test_a_band_limited_image_is_the_whole_one_with_zeros_beyond(encoder: torch.nn.Module) -> None:
+    batch, pose = make_batch(random_images()), make_pose(torch.zeros(4, 2))
+    beyond = batch.lattice.shell > 4
+    blanked = dataclasses.replace(batch, images=batch.images.masked_fill(beyond, 0))
+    for got, wanted in zip(encoder.posterior(batch.limit(4), pose), encoder.posterior(blanked, pose), strict=True):
+        torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_training_draws_from_the_stated_posterior_and_estimates_are_its_mean(encoder: torch.nn.Module) -> None:
+    batch, pose = make_batch(random_images()), make_pose(torch.zeros(4, 2))
+    mean, log_variance = encoder.posterior(batch, pose)
+    drawn = encoder(batch, pose, Fixed(1.5), {})
+    torch.testing.assert_close(drawn.z[:, 0], mean + 1.5 * (log_variance / 2).exp())
+    torch.testing.assert_close(drawn.z_covariance[:, 0].diagonal(dim1=-2, dim2=-1), log_variance.exp())
+    encoder.eval()
+    torch.testing.assert_close(encoder(batch, pose, Fixed(1.5), {}).z[:, 0], mean)
+
+
+def test_divergence_is_that_of_torch_distributions(encoder: torch.nn.Module) -> None:
+    batch, pose = make_batch(random_images()), make_pose(torch.zeros(4, 2))
+    mean, log_variance = encoder.posterior(batch, pose)
+    posterior = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    expected = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).sum(-1)
+    torch.testing.assert_close(encoder(batch, pose, Fixed(0.0), {}).divergence, expected)
