@@ -20,6 +20,7 @@ def test_quadrature_of_a_large_set_is_the_mean_of_a_uniform_angle(hinge_truth):
         conformation=many,
         state=np.zeros(20_000, dtype=np.int64),
         rotation=np.tile(np.eye(3), (20_000, 1, 1)),
+        junk=np.zeros(20_000, dtype=np.int8),
     )
     angles = np.linspace(-30, 30, 121)
     expected = torch.stack([hinge_truth.map_at(np.array([angle])) for angle in angles])

@@ -5,14 +5,17 @@ truth.map(7)                    # the exact map of particle 7
 truth.posterior_mean().mean     # what the images hold about the conformation
 """
 
-from hypermol.simulation.bound import Posterior, log_likelihood, posterior_mean
+from hypermol.simulation.bound import Posterior, log_likelihood, posterior_mean, state_posterior
+from hypermol.simulation.frame_files import read_frames, write_atoms
 from hypermol.simulation.model_files import read_model, write_models
 from hypermol.simulation.models import Atoms, HingedModel, hinge_atoms
 from hypermol.simulation.motions import Arrangements, Motion, Turn, Turns
+from hypermol.simulation.pose_bound import PoseBound, pose_bound
 from hypermol.simulation.project import Camera, padded_box, project_gaussians
 from hypermol.simulation.pseudo_protein import PseudoProtein, pseudo_protein
 from hypermol.simulation.rasterise import rasterise_gaussians
 from hypermol.simulation.recipe import MOTIONS, PAPER, Recipe, check_recipe
 from hypermol.simulation.simulate import simulate
 from hypermol.simulation.systems import Molecule, build_molecule
+from hypermol.simulation.transitions import Transition
 from hypermol.simulation.truth import Truth

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from hypermol.imaging.ctf import CTF
-from hypermol.imaging.rotations import quaternion_to_matrix, rotvec_to_matrix
-from hypermol.simulation.motions import Motion, balanced
+from hypermol.imaging.rotations import euler_to_matrix, quaternion_to_matrix, rotvec_to_matrix
+from hypermol.simulation.junk import draw_junk
+from hypermol.simulation.motions import Motion
+from hypermol.simulation.populations import balanced
 from hypermol.simulation.recipe import Recipe
 
 MICRON = 1e4
@@ -24,7 +26,8 @@ class Drawn:
     """The truth about N particles and their M images; images of one particle are neighbours.
 
     rotation [N, 3, 3]; shift [N, 2] Å, or [N, 3] with several images each; conformation [N, d]; state [N];
-    half [N]; image_particle [M]; tilt [M, 3, 3]; ctf of batch shape [M], or None.
+    half [N]; image_particle [M]; tilt [M, 3, 3]; ctf of batch shape [M], or None; contrast [M]; junk [N] (see
+    ``junk.py``; such a particle has conformation NaN and state -1).
     """
 
     rotation: np.ndarray
@@ -35,6 +38,8 @@ class Drawn:
     image_particle: np.ndarray
     tilt: np.ndarray
     ctf: CTF | None
+    contrast: np.ndarray
+    junk: np.ndarray
 
 
 def stream(seed: int, purpose: str) -> np.random.Generator:
@@ -43,21 +48,36 @@ def stream(seed: int, purpose: str) -> np.random.Generator:
 
 
 def draw(recipe: Recipe, motion: Motion, pixel_size: float) -> Drawn:
-    """Poses uniform on SO(3), uniform shifts, conformations, balanced halves, and the microscope's settings."""
+    """Poses, shifts, conformations, balanced halves, junk, contrast, and the microscope's settings."""
     n, images = recipe.n, len(recipe.tilts_deg)
     conformation, state = motion.draw(n, stream(recipe.seed, "conformation"))
-    quaternion = stream(recipe.seed, "rotation").normal(size=(n, 4))
+    junk = draw_junk(n, recipe.junk, stream(recipe.seed, "junk"))
     reach = pixel_size * largest_shift_px(recipe)
     return Drawn(
-        rotation=quaternion_to_matrix(torch.from_numpy(quaternion)).numpy(),
+        rotation=_draw_rotations(recipe),
         shift=stream(recipe.seed, "shift").uniform(-reach, reach, size=(n, 3))[:, : 2 if images == 1 else 3],
-        conformation=conformation,
-        state=state,
+        conformation=np.where(junk[:, None] > 0, np.nan, conformation),
+        state=np.where(junk > 0, -1, state),
         half=balanced(n, 2, stream(recipe.seed, "half")).astype(np.int8),
         image_particle=np.repeat(np.arange(n), images),
         tilt=np.tile(about_x(recipe.tilts_deg), (n, 1, 1)),
         ctf=_draw_ctf(recipe, n * images) if recipe.ctf else None,
+        contrast=stream(recipe.seed, "contrast").uniform(*recipe.contrast_range, size=n * images),
+        junk=junk,
     )
+
+
+def _draw_rotations(recipe: Recipe) -> np.ndarray:
+    """[N, 3, 3]: uniform on SO(3), or with viewing directions (Rᵀ e_z, in the molecule's frame) von Mises-Fisher about
+    the molecule's z axis and uniform in-plane angles (density and exact draw: Mardia & Jupp 2000, section 9.3)."""
+    rng = stream(recipe.seed, "rotation")
+    if recipe.view_concentration == 0:
+        return quaternion_to_matrix(torch.from_numpy(rng.normal(size=(recipe.n, 4)))).numpy()
+    kappa, u = recipe.view_concentration, rng.uniform(size=recipe.n)
+    cosine = 1 + np.log(u + (1 - u) * np.exp(-2 * kappa)) / kappa
+    azimuth, turn = rng.uniform(0, 2 * np.pi, size=(2, recipe.n))
+    angles = (torch.from_numpy(np.rad2deg(values)) for values in (azimuth, np.arccos(cosine), turn))
+    return euler_to_matrix(*angles).numpy()
 
 
 def largest_shift_px(recipe: Recipe) -> float:

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from hypermol.errors import DataError
+from hypermol.simulation.frame_files import read_frames
 from hypermol.simulation.models import Atoms
 
 _ELEMENTS_OF_POLYMERS = {"H": 1, "D": 1, "C": 6, "N": 7, "O": 8, "P": 15, "S": 16}
 
 
 def read_model(path: Path | str) -> Atoms:
-    """Atoms of the first model in a PDB or mmCIF file (also gzipped), each weighted by its atomic number.
+    """Atoms of the first model in a PDB or mmCIF file (also gzipped), each weighted by its atomic number; or the first
+    frame of an .npz file (see ``read_frames``).
 
     Hydrogens and waters are left out; of alternative conformations the first is kept. Coordinates stay in the
     file's frame. Raises DataError for a missing or unreadable file and for one without atoms.
@@ -25,6 +27,8 @@ def read_model(path: Path | str) -> Atoms:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such model file; expected a PDB or mmCIF file")
+    if path.suffix == ".npz":
+        return read_frames(path)[0]
     try:
         structure = gemmi.read_structure(str(path))
     except (RuntimeError, ValueError, OSError) as error:

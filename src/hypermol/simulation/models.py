@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -45,13 +46,26 @@ class Atoms:
         raise ConfigError(f"the model has no atom {label!r}; write chain/residue/atom, for example {', '.join(near)}")
 
     def in_chains(self, names: tuple[str, ...]) -> np.ndarray:
-        """Boolean [n]: atoms of the named chains. Raises ConfigError with the known names."""
-        unknown = [name for name in names if name not in self.chain_names]
+        """Boolean [n]: atoms of the named chains, or of some residues of one, "H/1-230" (by number, both ends
+        included). Raises ConfigError with the known names."""
+        chosen = np.zeros(self.count, dtype=bool)
+        unknown = [name for name in names if name.partition("/")[0] not in self.chain_names]
         if unknown:
             raise ConfigError(
                 f"the model has no chain {', '.join(map(repr, unknown))}; its chains: {', '.join(self.chain_names)}"
             )
-        return np.isin(self.chain, [self.chain_names.index(name) for name in names])
+        for name in names:
+            chain, _, span = name.partition("/")
+            chosen |= (self.chain == self.chain_names.index(chain)) & (self._within(span) if span else True)
+        return chosen
+
+    def _within(self, span: str) -> np.ndarray:
+        found = re.fullmatch(r"(-?\d+)-(-?\d+)", span)
+        if found is None:
+            raise ConfigError(f"residues {span!r}: expected chain/first-last, for example H/1-230")
+        low, high = map(int, found.groups())
+        numbers = [re.match(r"-?\d+", label.rsplit("/", 2)[1]) for label in self.labels]
+        return np.array([number is not None and low <= int(number[0]) <= high for number in numbers])
 
 
 def atoms_from_chains(coordinates: np.ndarray, chain: np.ndarray) -> Atoms:

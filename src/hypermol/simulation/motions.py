@@ -1,11 +1,15 @@
 """Motions: from a conformation (its coordinates in physical units) to the positions of all atoms.
 
-A motion is one of two kinds. ``Turns``: rigid parts turned about fixed lines, one angle in degrees each.
-``Arrangements``: a list of whole models, without coordinates. What picks one shape is a *point*: the angles, or
-the number of the model. Both kinds answer the same questions, and everything else is written against these:
+A motion is one of three kinds. ``Turns``: rigid parts turned about fixed lines, one angle in degrees each.
+``Arrangements``: a list of whole models, without coordinates. ``Transition``: models of the same atoms, one after
+the other. What picks one shape is a *point*: the angles, the number of the model, the place along the path. All
+answer the same questions, and everything else is written against these:
 
     dim                           d, coordinates of a conformation
+    continuous, circular          whether any value may occur; whether an angle closes
     draw(n, rng)                  conformations [n, d] and states [n] of n particles
+    shares                        [K], the part of the particles in each state (equal where none were given)
+    steps(count)                  values of the one coordinate at equal steps over its range (d = 1)
     points(conformation, state)   [n, q], what picks each particle's shape
     states()                      [K, q], the point of each state
     atoms(points)                 positions [m, n, 3] Å and weights [m, n] at points [m, q]
@@ -22,9 +26,8 @@ import torch
 
 from hypermol.imaging.rotations import rotvec_to_matrix
 from hypermol.simulation.models import Atoms
-
-STATES_OF_A_CONTINUUM = 10
-"""How many evenly spaced conformations stand for a continuous coordinate in ``volumes/`` and ``state``."""
+from hypermol.simulation.populations import STATES_OF_A_CONTINUUM, in_shares, shares_of
+from hypermol.simulation.transitions import Transition
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,13 @@ class Turns:
 
     levels: conformations at that many equal steps along each angle, the others at 0 (the models of
     Zhong et al. 2020, appendix C); 0 means continuous and uniform over the whole range of every angle.
+    populations: shares of those conformations; empty for equal ones.
     """
 
     model: Atoms
     turns: tuple[Turn, ...]
     levels: int = 0
+    populations: tuple[float, ...] = ()
 
     @property
     def dim(self) -> int:
@@ -96,11 +101,20 @@ class Turns:
             states[index, :, index] = turn.steps(count)
         return states.reshape(-1, self.dim)
 
+    @property
+    def shares(self) -> np.ndarray:
+        """[K]: the part of the particles in each state."""
+        return shares_of(self.populations, len(self.states()))
+
+    def steps(self, count: int) -> np.ndarray:
+        """``count`` angles at equal steps over the range of the one turn."""
+        return self.turns[0].steps(count)
+
     def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Conformations [n, d] in degrees and states [n]; levels are filled evenly, in random order."""
+        """Conformations [n, d] in degrees and states [n]; levels are filled to their shares, in random order."""
         states = self.states()
         if not self.continuous:
-            state = balanced(n, len(states), rng)
+            state = in_shares(n, self.populations, len(states), rng)
             return states[state], state
         low, high = np.array([turn.range_deg for turn in self.turns]).T
         conformation = rng.uniform(low, high, size=(n, self.dim))
@@ -128,9 +142,11 @@ class Turns:
 
 @dataclass(frozen=True)
 class Arrangements:
-    """A list of whole models, each a state; there is no coordinate between them, so d = 0."""
+    """A list of whole models, each a state; there is no coordinate between them, so d = 0. populations: their shares,
+    empty for equal ones."""
 
     models: tuple[Atoms, ...]
+    populations: tuple[float, ...] = ()
 
     @property
     def dim(self) -> int:
@@ -156,9 +172,14 @@ class Arrangements:
         """[K, 1]: 0, 1, ..."""
         return np.arange(len(self.models), dtype=np.float64)[:, None]
 
+    @property
+    def shares(self) -> np.ndarray:
+        """[K]: the part of the particles in each state."""
+        return shares_of(self.populations, len(self.models))
+
     def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Conformations [n, 0] and states [n]: the models in equal parts, in random order."""
-        return np.zeros((n, 0)), balanced(n, len(self.models), rng)
+        """Conformations [n, 0] and states [n]: the models in their shares, in random order."""
+        return np.zeros((n, 0)), in_shares(n, self.populations, len(self.models), rng)
 
     def points(self, conformation: np.ndarray, state: np.ndarray) -> np.ndarray:
         """The number of each particle's model, [n, 1]."""
@@ -181,9 +202,4 @@ class Arrangements:
         return position, weight
 
 
-Motion = Turns | Arrangements
-
-
-def balanced(n: int, kinds: int, rng: np.random.Generator) -> np.ndarray:
-    """[n] labels 0...kinds-1 in numbers that differ by at most one, in random order."""
-    return rng.permutation(np.arange(n, dtype=np.int64) % kinds)
+Motion = Turns | Arrangements | Transition

@@ -20,8 +20,10 @@ MOTIONS = {
     "discrete10": "ten random arrangements of the chains",
     "hinge": "the middle chain of the built-in hinged molecule turned by -30° to +30°, continuous and uniform",
     "states": "a list of your own models (models = [...]), in equal parts",
+    "transition": "your own models of the same atoms along a transition, continuous and uniform from first to last",
 }
-"""What each recipe simulates. All but ``hinge`` and ``states`` use the built-in pseudo-protein, or ``model``."""
+"""What each recipe simulates. ``hinge`` has a molecule of its own, ``states`` and ``transition`` have yours; the others
+use the built-in pseudo-protein, or ``model``."""
 
 _TABLE_1 = {"n": 50_000, "ctf": False}
 PAPER: dict[str, dict[str, Any]] = {
@@ -50,12 +52,16 @@ class Recipe:
                     97.5th percentiles
     tilts_deg       tilts about x of the images of each particle; (0, 45) makes tilt pairs
     levels          models at equal steps along each angle; 0 for a continuum; default as MOTIONS says
+    populations     shares of the states (levels or models), in their order; default equal
+    junk            share of the particles that show no intact molecule (half nothing at all, half its chains apart)
+    view_concentration   0: viewing directions uniform; κ: von Mises-Fisher about the molecule's z axis
+    contrast_range  (low, high) of each image's own contrast, uniform
     range_deg       (low, high) of the angle of a motion with one angle, other than its default
     sigma           width of an atom's Gaussian; default 3 for pseudo-atoms, 1.5 for your own atoms
     atoms, molecule_seed, enlarge   pseudo-protein: atoms, seed, and factor on its coordinates and sigma
-    model, models   your own PDB or mmCIF file (or files, for ``states``)
+    model, models   your own PDB, mmCIF or .npz file (or files, for ``states`` and ``transition``; see read_model)
     bond            two atoms "chain/residue/atom": the turn is about the line through them, and what follows
-                    the second one in its chain moves, or the chains in ``moving``
+                    the second one in its chain moves, or what ``moving`` names: chains, or residues as "H/1-230"
     pivot, axis, moving   a hinge instead: a point of the line (in the file's frame), its direction, the chains
     """
 
@@ -76,6 +82,10 @@ class Recipe:
     tilts_deg: tuple[float, ...] = (0.0,)
     levels: int | None = None
     range_deg: tuple[float, float] | None = None
+    populations: tuple[float, ...] = ()
+    junk: float = 0.0
+    view_concentration: float = 0.0
+    contrast_range: tuple[float, float] = (1.0, 1.0)
     sigma: float | None = None
     atoms: int = 1350
     molecule_seed: int = 0
@@ -92,7 +102,7 @@ class Recipe:
         """The recipe of a motion; settings that are None keep their default. ``preset="paper"`` takes the
         sizes of Zhong et al. 2020. Raises ConfigError for unknown names, settings and impossible values."""
         if name not in MOTIONS:
-            raise ConfigError(f"unknown recipe {name!r}{_nearest(name, MOTIONS)}; known: {', '.join(MOTIONS)}")
+            raise ConfigError(f"unknown recipe {name!r}{nearest(name, MOTIONS)}; known: {', '.join(MOTIONS)}")
         if preset not in (None, "paper"):
             raise ConfigError(f"unknown preset {preset!r}; the only one is 'paper'")
         if preset and name not in PAPER:
@@ -110,7 +120,7 @@ class Recipe:
             data = tomllib.loads(path.read_text())
         except FileNotFoundError:
             raise ConfigError(
-                f"{path}: no such recipe file{_nearest(str(path), MOTIONS)}; give a TOML file or one of "
+                f"{path}: no such recipe file{nearest(str(path), MOTIONS)}; give a TOML file or one of "
                 f"{', '.join(MOTIONS)}"
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
@@ -140,91 +150,15 @@ def _checked(values: dict[str, Any]) -> Recipe:
 
 def check_recipe(recipe: Recipe) -> None:
     """Raise one ConfigError that lists everything that is impossible in a recipe."""
-    problems = [*_problems_of_size(recipe), *_problems_of_optics(recipe), *_problems_of_molecule(recipe)]
+    from hypermol.simulation.recipe_checks import problems_of
+
+    problems = problems_of(recipe)
     if len(problems) == 1:
         raise ConfigError(f"recipe: {problems[0]}")
     if problems:
         raise ConfigError("recipe: " + "".join(f"\n  - {problem}" for problem in problems))
 
 
-def _problems_of_size(r: Recipe) -> list[str]:
-    problems = []
-    if r.n < 1:
-        problems.append(f"n = {r.n}: expected at least 1 particle")
-    if r.box < 8:
-        problems.append(f"box = {r.box}: expected at least 8 px")
-    elif r.box % 2:
-        problems.append(f"box = {r.box}: boxes must be even; take {r.box - 1} or {r.box + 1}")
-    if r.pixel_size is not None and not 0 < r.pixel_size < math.inf:
-        problems.append(f"pixel_size = {r.pixel_size}: expected Å above 0")
-    if not r.snr > 0:
-        problems.append(f"snr = {r.snr}: expected above 0 (0.1 is usual; inf means no noise)")
-    if r.shift_px is not None and not 0 <= r.shift_px <= r.box / 2:
-        problems.append(f"shift_px = {r.shift_px}: expected 0 to {r.box // 2}, half the box")
-    if r.seed < 0 or r.molecule_seed < 0:
-        problems.append("seed and molecule_seed must be 0 or above")
-    if not r.tilts_deg or any(not -90 < tilt < 90 for tilt in r.tilts_deg):
-        problems.append(f"tilts_deg = {r.tilts_deg}: expected one angle or more between -90 and 90")
-    return problems
-
-
-def _problems_of_optics(r: Recipe) -> list[str]:
-    problems = []
-    low, high = r.defocus_um
-    if not 0 < low <= high < 50:
-        problems.append(f"defocus_um = {r.defocus_um}: expected (low, high) in µm, 0 < low <= high < 50")
-    if not 0 < r.voltage_kv < 5000:
-        problems.append(f"voltage_kv = {r.voltage_kv}: expected kV, for example 300")
-    if not 0 <= r.cs_mm < 20:
-        problems.append(f"cs_mm = {r.cs_mm}: expected mm, for example 2.7")
-    if not 0 <= r.amplitude_contrast <= 1:
-        problems.append(f"amplitude_contrast = {r.amplitude_contrast}: expected 0 to 1, for example 0.1")
-    if not 0 <= r.astigmatism < 1e5:
-        problems.append(f"astigmatism = {r.astigmatism}: expected Å, 0 or above")
-    return problems
-
-
-def _problems_of_molecule(r: Recipe) -> list[str]:
-    problems = []
-    if r.name not in MOTIONS:
-        problems.append(f"name = {r.name!r}{_nearest(r.name, MOTIONS)}; known: {', '.join(MOTIONS)}")
-    if r.sigma is not None and not 0 < r.sigma < math.inf:
-        problems.append(f"sigma = {r.sigma}: expected Å above 0")
-    if not 0 < r.enlarge < math.inf:
-        problems.append(f"enlarge = {r.enlarge}: expected above 0")
-    if r.levels is not None and (r.levels < 0 or r.levels == 1):
-        problems.append(f"levels = {r.levels}: expected 0 (a continuum) or at least 2")
-    if r.name in ("homogeneous", "discrete10", "states") and (r.levels or r.range_deg):
-        problems.append(f"levels and range_deg belong to motions along an angle, not to {r.name!r}")
-    if r.name == "linear2d" and r.range_deg:
-        problems.append("range_deg belongs to motions with one angle, not to 'linear2d'")
-    if r.range_deg is not None and not -360 <= r.range_deg[0] < r.range_deg[1] <= 360:
-        problems.append(f"range_deg = {r.range_deg}: expected (low, high) in degrees, low < high")
-    return problems + _problems_of_own_model(r)
-
-
-def _problems_of_own_model(r: Recipe) -> list[str]:
-    if r.name == "states":
-        if len(r.models) < 2 or r.model is not None:
-            return ["'states' needs models = [...] with at least two PDB or mmCIF files, and no model"]
-        return []
-    problems = []
-    if r.models:
-        problems.append(f"models = [...] belongs to the recipe 'states'; give {r.name!r} one file as model")
-    turn = [name for name in ("bond", "pivot", "axis", "moving") if getattr(r, name)]
-    turning = r.name in ("hinge", "linear1d", "circular1d")
-    if turn and (r.model is None or not turning):
-        problems.append(f"{', '.join(turn)}: only for your own model with hinge, linear1d or circular1d")
-    if r.model is not None and r.name == "linear2d":
-        problems.append("'linear2d' turns two bonds of the pseudo-protein; your own model can turn one (linear1d)")
-    hinge = r.pivot is not None and r.axis is not None and bool(r.moving)
-    if r.model is not None and turning and r.bond is None and not hinge:
-        problems.append(f"{r.name!r} of your own model needs a bond, or pivot, axis and moving")
-    if r.axis is not None and not any(r.axis):
-        problems.append("axis = (0, 0, 0) has no direction")
-    return problems
-
-
-def _nearest(word: str, known: Any) -> str:
+def nearest(word: str, known: Any) -> str:
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""

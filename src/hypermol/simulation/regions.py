@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hypermol.simulation.motions import Arrangements, Motion
+from hypermol.simulation.transitions import Transition
 
 STEPS_OF_A_RANGE = 41
 """Angles at which the moving part is drawn, over its whole range."""
@@ -16,6 +17,8 @@ def atoms_over_range(motion: Motion, moving_only: bool) -> np.ndarray:
     """Positions [*, 3] Å that atoms (or only those that move) take over the whole range of the motion."""
     if isinstance(motion, Arrangements):
         return np.concatenate([model.coordinates for model in motion.models])
+    if isinstance(motion, Transition):
+        return motion.frames[:, motion.moving if moving_only else slice(None)].reshape(-1, 3)
     chosen = motion.moving if moving_only else np.ones(motion.model.count, dtype=bool)
     conformations = [np.zeros((1, motion.dim))]
     for index, turn in enumerate(motion.turns):

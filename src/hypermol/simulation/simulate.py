@@ -17,9 +17,10 @@ from hypermol.maps.files import write_map
 from hypermol.particles.stack import StackWriter
 from hypermol.particles.write import write_star
 from hypermol.simulation.draws import Drawn, draw, image_poses, largest_shift_px, white_noise
+from hypermol.simulation.junk import BROKEN, EMPTY, INTACT, fragments
 from hypermol.simulation.model_files import write_models
 from hypermol.simulation.motion_files import save_motion
-from hypermol.simulation.motions import Turns
+from hypermol.simulation.motions import Arrangements
 from hypermol.simulation.parallel import in_tiles
 from hypermol.simulation.project import Camera, padded_box, project_gaussians
 from hypermol.simulation.recipe import Recipe, check_recipe
@@ -55,7 +56,7 @@ def _simulate_into(folder: Path, recipe: Recipe, molecule: Molecule, progress: P
     drawn = draw(recipe, molecule.motion, molecule.pixel_size)
     camera = _camera(recipe, molecule, drawn)
     clean = folder / "clean.partial"
-    variance = _write_clean(clean, drawn, molecule, camera, progress)
+    variance = _write_clean(clean, drawn, molecule, camera, recipe.seed, progress)
     scale = float(np.sqrt((recipe.snr if np.isfinite(recipe.snr) else 1.0) / variance))
     truth = _truth(folder, recipe, molecule, drawn, camera, scale)
     _write_stack(clean, truth, recipe.seed, progress)
@@ -92,29 +93,47 @@ def _camera(recipe: Recipe, molecule: Molecule, drawn: Drawn) -> Camera:
     return Camera(recipe.box, padded, molecule.pixel_size, molecule.sigma)
 
 
-def _write_clean(path: Path, drawn: Drawn, molecule: Molecule, camera: Camera, progress: Progress) -> float:
-    """Write all clean images as raw float32 and return the variance of all their pixels."""
+def _write_clean(path: Path, drawn: Drawn, molecule: Molecule, camera: Camera, seed: int, progress: Progress) -> float:
+    """Write all clean images as raw float32 and return the variance of all their pixels, junk left out."""
     total, squares, images = 0.0, 0.0, len(drawn.image_particle)
+    intact = drawn.junk[drawn.image_particle] == INTACT
 
     def work(tile: np.ndarray) -> np.ndarray:
-        return _clean_images(tile, drawn, molecule, camera)
+        return _clean_images(tile, drawn, molecule, camera, seed)
 
     with open(path, "wb") as file:
         for tile, pixels in in_tiles(work, images, TILE):
             pixels.tofile(file)
-            total += float(pixels.sum(dtype=np.float64))
-            squares += float(np.square(pixels, dtype=np.float64).sum())
+            counted = pixels if intact[tile].all() else pixels[intact[tile]]
+            total += float(counted.sum(dtype=np.float64))
+            squares += float(np.square(counted, dtype=np.float64).sum())
             progress("images", int(tile[-1]) + 1, images)
-    count = images * camera.box**2
+    count = int(intact.sum()) * camera.box**2
     return squares / count - (total / count) ** 2
 
 
-def _clean_images(tile: np.ndarray, drawn: Drawn, molecule: Molecule, camera: Camera) -> np.ndarray:
-    particle, motion = drawn.image_particle[tile], molecule.motion
-    positions, weights = motion.atoms(motion.points(drawn.conformation[particle], drawn.state[particle]))
+def _clean_images(tile: np.ndarray, drawn: Drawn, molecule: Molecule, camera: Camera, seed: int) -> np.ndarray:
+    particle = drawn.image_particle[tile]
+    positions, weights = _atoms(particle, drawn, molecule, seed)
     rotations, shifts = image_poses(drawn.rotation, drawn.shift, drawn.tilt[tile], particle)
     transfer = None if drawn.ctf is None else camera.transfer(drawn.ctf[tile])
-    return np.ascontiguousarray(project_gaussians(positions, weights, rotations, shifts, camera, transfer).numpy())
+    images = project_gaussians(positions, weights, rotations, shifts, camera, transfer).numpy()
+    return np.ascontiguousarray(images * drawn.contrast[tile, None, None].astype(np.float32))
+
+
+def _atoms(particle: np.ndarray, drawn: Drawn, molecule: Molecule, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions [m, n, 3] and weights [m, n] of what each of these particles shows."""
+    motion, junk = molecule.motion, drawn.junk[particle]
+    if not junk.any():
+        return motion.atoms(motion.points(drawn.conformation[particle], drawn.state[particle]))
+    usual = motion.points(np.nan_to_num(drawn.conformation[particle]), np.maximum(drawn.state[particle], 0))
+    positions, weights = (np.array(values) for values in motion.atoms(usual))
+    weights[junk == EMPTY] = 0.0
+    chain = motion.models[0].chain if isinstance(motion, Arrangements) else motion.model.chain
+    for row in np.flatnonzero(junk == BROKEN):
+        held = slice(0, len(chain))
+        positions[row, held] = fragments(positions[row, held], chain, seed, int(particle[row]))
+    return positions, weights
 
 
 def _truth(folder: Path, recipe: Recipe, molecule: Molecule, drawn: Drawn, camera: Camera, scale: float) -> Truth:
@@ -172,12 +191,12 @@ def _write_states(truth: Truth, progress: Progress) -> None:
     atoms = truth.folder / "atoms"
     save_motion(atoms / "motion.npz", motion)
     names = [f"state-{number:03d}" for number in range(len(states))]
-    if isinstance(motion, Turns):
-        shapes = (motion.atoms(state[None])[0][0] for state in states)
-        write_models([atoms / f"{name}.cif" for name in names], motion.model, shapes)
-    else:
+    if isinstance(motion, Arrangements):
         for name, model in zip(names, motion.models):
             write_models([atoms / f"{name}.cif"], model, [model.coordinates])
+    else:
+        shapes = (motion.atoms(state[None])[0][0] for state in states)
+        write_models([atoms / f"{name}.cif" for name in names], motion.model, shapes)
     for number, name in enumerate(names):
         write_map(truth.folder / "volumes" / f"{name}.mrc", truth.map_of_state(number), truth.pixel_size)
         progress("maps", number + 1, len(states))
@@ -195,6 +214,7 @@ def _write_settings(folder: Path, recipe: Recipe, molecule: Molecule, truth: Tru
             "signal_variance": variance * truth.scale**2,
             "noise_variance": truth.noise_variance,
             "signal_to_noise": recipe.snr,
+            "junk_particles": int((truth.junk > 0).sum()),
             "molecule_diameter_angstrom": diameter,
             "box_extent_angstrom": extent,
             "molecule_to_box": diameter / extent,

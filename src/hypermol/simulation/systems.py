@@ -15,6 +15,7 @@ from hypermol.simulation.models import Atoms, hinge_atoms
 from hypermol.simulation.motions import Arrangements, Motion, Turn, Turns
 from hypermol.simulation.pseudo_protein import CONTACT, pseudo_protein
 from hypermol.simulation.recipe import Recipe
+from hypermol.simulation.transitions import Transition, transition_through
 
 SIGMA_OF_PSEUDO_ATOMS = 3.0
 SIGMA_OF_ATOMS = 1.5
@@ -69,17 +70,18 @@ def _built_in_motion(recipe: Recipe) -> Motion:
         hinge = hinge_atoms()
         model, scale = hinge.atoms, recipe.enlarge
         turn = Turn(hinge.moving, hinge.pivot * scale, hinge.axis, recipe.range_deg or hinge.range_deg)
-        return Turns(_enlarged(model, scale), (turn,), levels)
+        return Turns(_enlarged(model, scale), (turn,), levels, recipe.populations)
     protein = pseudo_protein(recipe.atoms, recipe.molecule_seed)
     model = _enlarged(protein.atoms, recipe.enlarge)
     if recipe.name == "discrete10":
-        return random_arrangements(model, 10, recipe.molecule_seed)
+        return random_arrangements(model, 10, recipe.molecule_seed, recipe.populations)
     if recipe.name == "homogeneous":
         return Turns(model, ())
     first = _chain_turn(model, protein.bonds[1], (-45.0, 45.0) if recipe.name == "linear2d" else span)
     if recipe.name != "linear2d":
-        return Turns(model, (first,), levels)
-    return Turns(model, (first, _chain_turn(model, protein.bonds[2], (-90.0, 90.0))), levels)
+        return Turns(model, (first,), levels, recipe.populations)
+    second = _chain_turn(model, protein.bonds[2], (-90.0, 90.0))
+    return Turns(model, (first, second), levels, recipe.populations)
 
 
 def _own_motion(recipe: Recipe) -> Motion:
@@ -87,24 +89,41 @@ def _own_motion(recipe: Recipe) -> Motion:
 
     if recipe.name == "states":
         models = tuple(read_model(path) for path in recipe.models)
-        return Arrangements(_about_common_centre(models))
+        return Arrangements(_about_common_centre(models), recipe.populations)
+    if recipe.name == "transition":
+        return _own_transition(recipe)
     raw = read_model(str(recipe.model))
     model = raw.centred()
     if recipe.name == "homogeneous":
         return Turns(model, ())
     if recipe.name == "discrete10":
-        return random_arrangements(model, 10, recipe.molecule_seed)
+        return random_arrangements(model, 10, recipe.molecule_seed, recipe.populations)
     levels = LEVELS[recipe.name] if recipe.levels is None else recipe.levels
     span = recipe.range_deg or RANGES[recipe.name]
     if recipe.bond is not None:
         ends = (model.index(recipe.bond[0]), model.index(recipe.bond[1]))
         moving = model.in_chains(recipe.moving) if recipe.moving else _beyond(model, *ends)
-        return Turns(model, (_line_turn(model, ends, moving, span),), levels)
+        return Turns(model, (_line_turn(model, ends, moving, span),), levels, recipe.populations)
     centre = raw.coordinates[0] - model.coordinates[0]
     axis = np.asarray(recipe.axis, dtype=np.float64)
     pivot = np.asarray(recipe.pivot, dtype=np.float64) - centre
     turn = Turn(model.in_chains(recipe.moving), pivot, axis / np.linalg.norm(axis), span)
-    return Turns(model, (turn,), levels)
+    return Turns(model, (turn,), levels, recipe.populations)
+
+
+def _own_transition(recipe: Recipe) -> Transition:
+    from hypermol.simulation.frame_files import read_frames
+    from hypermol.simulation.model_files import read_model
+
+    if recipe.model is not None:
+        models = read_frames(recipe.model)
+    else:
+        models = tuple(read_model(path) for path in recipe.models)
+    counts = {model.count for model in models}
+    if len(models) < 2 or len(counts) > 1:
+        found = f"{len(models)} models of {' and '.join(map(str, sorted(counts)))} atoms"
+        raise ConfigError(f"a transition needs at least two models of the same atoms in the same order, found {found}")
+    return transition_through(models, recipe.levels or 0, recipe.populations)
 
 
 def _about_common_centre(models: tuple[Atoms, ...]) -> tuple[Atoms, ...]:
@@ -136,13 +155,13 @@ def _beyond(model: Atoms, first: int, second: int) -> np.ndarray:
     return further & (model.chain == model.chain[second])
 
 
-def random_arrangements(model: Atoms, count: int, seed: int) -> Arrangements:
+def random_arrangements(model: Atoms, count: int, seed: int, populations: tuple[float, ...] = ()) -> Arrangements:
     """``count`` models in which every chain but the first is turned at random and docked, without overlap, onto
     those before it; the most compact of eight random sides is taken. Needs at least two chains."""
     if len(model.chain_names) < 2:
         raise ConfigError("random arrangements of the chains need a model of at least two chains")
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(72,)))
-    return Arrangements(tuple(_arranged(model, rng).centred() for _ in range(count)))
+    return Arrangements(tuple(_arranged(model, rng).centred() for _ in range(count)), populations)
 
 
 def _arranged(model: Atoms, rng: np.random.Generator) -> Atoms:

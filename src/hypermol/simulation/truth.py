@@ -34,7 +34,8 @@ class Truth:
 
     rotation [N, 3, 3]; shift [N, 2] or [N, 3]; conformation [N, d] in the motion's units; state [N]; half [N];
     tilt [M, 3, 3]; image_particle [M]; ctf (batch shape [M]) or None. box and padded in px; sigma of atoms;
-    scale: an image is ``scale`` times the projected atoms, plus noise of ``noise_variance`` per pixel.
+    scale: an image is ``scale`` times its ``contrast`` [M] times the projected atoms, plus noise of ``noise_variance``
+    per pixel. junk [N]: 0, or which kind of junk (``simulation.junk``); junk has conformation NaN and state -1.
     """
 
     folder: Path
@@ -48,6 +49,8 @@ class Truth:
     tilt: np.ndarray
     image_particle: np.ndarray
     ctf: CTF | None
+    contrast: np.ndarray
+    junk: np.ndarray
     noise_variance: float
     scale: float
     sigma: float
@@ -75,6 +78,11 @@ class Truth:
         return len(self.rotation)
 
     @property
+    def intact(self) -> np.ndarray:
+        """Numbers of the particles that show the molecule: all but junk."""
+        return np.flatnonzero(self.junk == 0)
+
+    @property
     def dim(self) -> int:
         """d, coordinates of a conformation (0 for a homogeneous set and for discrete states)."""
         return self.conformation.shape[1]
@@ -90,7 +98,9 @@ class Truth:
 
     def map(self, particle: int) -> Tensor:
         """The exact map [D, D, D] of one particle, in the images' units: its central slices are their
-        transforms before CTF, shift and noise."""
+        transforms before CTF, contrast, shift and noise. Raises ConfigError for junk, which has no map."""
+        if self.junk[particle]:
+            raise ConfigError(f"{self.folder}: particle {particle} is junk and has no map; choose from truth.intact")
         return self._rasterise(self._points(np.array([particle])), np.ones(1))
 
     def maps(self, particles: np.ndarray) -> Tensor:
@@ -106,15 +116,16 @@ class Truth:
         return self._rasterise(self.motion.states()[[state]], np.ones(1))
 
     def mean_map(self) -> Tensor:
-        """The noise-free consensus [D, D, D]: the mean of the maps of all particles."""
-        points, counts = np.unique(self._points(np.arange(self.count)), axis=0, return_counts=True)
-        share = counts / self.count
+        """The noise-free consensus [D, D, D]: the mean of the maps of all intact particles."""
+        intact = self.intact
+        points, counts = np.unique(self._points(intact), axis=0, return_counts=True)
+        share = counts / len(intact)
         if self.dim == 1 and len(points) > QUADRATURE:
             middle = (np.arange(QUADRATURE) + 0.5) / QUADRATURE
-            points = np.quantile(self.conformation[:, 0], middle)[:, None]
+            points = np.quantile(self.conformation[intact, 0], middle)[:, None]
             share = np.full(QUADRATURE, 1 / QUADRATURE)
         elif len(points) > 4 * QUADRATURE:
-            chosen = np.random.default_rng(0).choice(self.count, 4 * QUADRATURE, replace=False)
+            chosen = np.random.default_rng(0).choice(intact, 4 * QUADRATURE, replace=False)
             points, share = self._points(chosen), np.full(len(chosen), 1 / len(chosen))
         return self._rasterise(points, share)
 
@@ -150,7 +161,7 @@ class Truth:
 
 def save_truth(folder: Path, truth: Truth) -> None:
     """Write ``truth.npz``."""
-    names = ("rotation", "shift", "conformation", "state", "half", "tilt", "image_particle")
+    names = ("rotation", "shift", "conformation", "state", "half", "tilt", "image_particle", "contrast", "junk")
     numbers = ("noise_variance", "scale", "sigma", "pixel_size", "box", "padded", "name")
     arrays = {name: getattr(truth, name) for name in names}
     arrays |= {name: np.array(getattr(truth, name)) for name in numbers}
@@ -174,6 +185,8 @@ def _from_arrays(folder: Path, arrays: dict[str, np.ndarray]) -> Truth:
         tilt=arrays["tilt"],
         image_particle=arrays["image_particle"],
         ctf=ctf,
+        contrast=arrays.get("contrast", np.ones(len(arrays["image_particle"]))),
+        junk=arrays.get("junk", np.zeros(len(arrays["rotation"]), dtype=np.int8)),
         noise_variance=float(arrays["noise_variance"]),
         scale=float(arrays["scale"]),
         sigma=float(arrays["sigma"]),
