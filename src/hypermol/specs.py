@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from hypermol import plugins
 from hypermol.errors import ConfigError
 
 T = TypeVar("T")
@@ -82,16 +83,30 @@ def register(room: str, kind: str) -> Callable[[type[T]], type[T]]:
 
 
 def kinds(room: str) -> dict[str, type]:
-    """All specs registered in a room, by kind."""
+    """All specs registered in a room, by kind; parts of other packages are known once they have been used."""
     return dict(_REGISTRY.get(room, {}))
 
 
 def lookup(room: str, kind: str) -> type:
-    """The spec class called ``kind`` in ``room``. Raises ConfigError with the allowed kinds."""
+    """The spec class called ``kind`` in ``room``; a part that another package announces is loaded by this name.
+
+    Raises ConfigError with the allowed kinds.
+    """
+    outside = {} if kind in _REGISTRY.get(room, {}) else _announced(room)
+    if kind in outside:
+        plugins.load(outside[kind])
     known = _REGISTRY.get(room, {})
     if kind not in known:
-        raise ConfigError(f"unknown {room} {kind!r}{_suggest(kind, known)}; known: {', '.join(sorted(known))}")
+        names = sorted({*known, *outside})
+        raise ConfigError(f"unknown {room} {kind!r}{_suggest(kind, names)}; known: {', '.join(names)}")
     return known[kind]
+
+
+def _announced(room: str) -> dict[str, Any]:
+    """Entry points of other packages by kind: "room.kind" under hypermol.parts, and methods by their names."""
+    parts = {name: entry for name, entry in plugins.announced(plugins.PARTS).items() if name.startswith(f"{room}.")}
+    found = {name.partition(".")[2]: entry for name, entry in parts.items()}
+    return {**plugins.announced(plugins.METHODS), **found} if room == "method" else found
 
 
 def to_dict(spec: Any) -> dict[str, Any]:

@@ -6,13 +6,15 @@ import errno
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypermol import __version__
 from hypermol.cli.say import complain
 from hypermol.errors import HypermolError
+from hypermol.plugins import OutsideWarning
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -33,6 +35,7 @@ SUMMARY = """From cryo-EM particle images to a moving molecule.
 
 Start with `hypermol demo`. `hypermol COMMAND --help` tells more, with an example.
 """
+_PLAIN = warnings.showwarning
 FULL = (errno.EFBIG, errno.ENOSPC, errno.EDQUOT)
 
 
@@ -42,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # threads that wait sleep instead of spinning: as fast on a free machine, several times faster on a busy one
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    warnings.showwarning = _show_warning
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         application(given)(given, exit_on_error=False, print_error=False)
@@ -86,6 +90,14 @@ def application(arguments: Sequence[str] = ()) -> App:
         more = module.epilogue() if asked and hasattr(module, "epilogue") else None
         app.command(getattr(module, name), name=name, sort_key=place, help_epilogue=more)
     return app
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """What is wrong with another package's part is said in our own voice; other warnings as Python does."""
+    if issubclass(category, OutsideWarning):
+        complain(f"warning: {message}")
+    else:
+        _PLAIN(message, category, *where, **more)
 
 
 def _argument_in_words(error: CycloptsError, given: Sequence[str]) -> str:
