@@ -19,11 +19,14 @@ from hypermol.metrics.fsc import (
     transform_fsc,
 )
 from hypermol.metrics.gain import gain
-from hypermol.metrics.poses import PoseErrors, align_poses, pose_errors
+from hypermol.metrics.pose_scores import PoseScores, pose_scores
+from hypermol.metrics.poses import ErrorSummary, PoseErrors, align_poses, pose_errors, summarise
 
 __all__ = [
     "DirectionScore",
+    "ErrorSummary",
     "PoseErrors",
+    "PoseScores",
     "align_poses",
     "best_direction",
     "circular_direction",
@@ -34,10 +37,12 @@ __all__ = [
     "gain",
     "phase_randomised",
     "pose_errors",
+    "pose_scores",
     "r_squared",
     "resolution",
     "shell_numbers",
     "spearman",
     "state_accuracy",
+    "summarise",
     "transform_fsc",
 ]

@@ -13,12 +13,62 @@ from hypermol.shapes import Float
 
 @dataclass(frozen=True)
 class PoseErrors:
-    """Per particle: geodesic angle of the whole rotation, angle of the viewing direction (degrees), and length of
-    the shift's error (Å; NaN where no shifts were given)."""
+    """Errors of poses, one value per particle; 0 is best in each.
+
+    rotation_deg: geodesic angle between the rotations, 0 … 180° (126.5° on average for random poses).
+    direction_deg: angle between the viewing directions, 0 … 180° (90° on average for random poses).
+    shift: length of the shift's error, Å; NaN where no shifts were given.
+    shift_px: the same in pixels; NaN where no pixel size was given.
+    """
 
     rotation_deg: Float[np.ndarray, " n"]
     direction_deg: Float[np.ndarray, " n"]
     shift: Float[np.ndarray, " n"]
+    shift_px: Float[np.ndarray, " n"]
+
+    @property
+    def frobenius(self) -> Float[np.ndarray, " n"]:
+        """‖R - R_true‖ = 2√2 sin(θ/2), θ the geodesic angle: 0 … 2.83 (Huynh 2009, eq. 32)."""
+        return 2 * np.sqrt(2) * np.sin(np.deg2rad(self.rotation_deg) / 2)
+
+    @property
+    def frobenius_squared(self) -> Float[np.ndarray, " n"]:
+        """‖R - R_true‖², 0 … 8; 6 on average for random poses. Often published under the name of the norm."""
+        return self.frobenius**2
+
+    def named(self) -> dict[str, tuple[str, Float[np.ndarray, " n"]]]:
+        """name → (unit, values) of each error that is known."""
+        errors = {
+            "rotation": ("°", self.rotation_deg),
+            "rotation, Frobenius norm": ("", self.frobenius),
+            "rotation, squared Frobenius norm": ("", self.frobenius_squared),
+            "viewing direction": ("°", self.direction_deg),
+            "shift": ("Å", self.shift),
+            "shift in pixels": ("px", self.shift_px),
+        }
+        return {name: pair for name, pair in errors.items() if not np.isnan(pair[1]).all()}
+
+    def summaries(self) -> dict[str, "ErrorSummary"]:
+        """name → median, mean and 95th percentile of each error that is known."""
+        return {name: summarise(values, unit) for name, (unit, values) in self.named().items()}
+
+
+@dataclass(frozen=True)
+class ErrorSummary:
+    """Median, mean and 95th percentile (linear between order statistics) of an error over the particles."""
+
+    unit: str
+    median: float
+    mean: float
+    percentile_95: float
+
+
+def summarise(values: Float[np.ndarray, " n"], unit: str = "") -> ErrorSummary:
+    """Median, mean and 95th percentile. Raises DataError where there are no values."""
+    if len(values) == 0:
+        raise DataError("summarise: expected at least one value")
+    median, high = np.percentile(values, [50, 95])
+    return ErrorSummary(unit, float(median), float(values.mean()), float(high))
 
 
 def pose_errors(
@@ -26,15 +76,16 @@ def pose_errors(
     true_rotation: Float[np.ndarray, "n 3 3"],
     shift: Float[np.ndarray, "n t"] | None = None,
     true_shift: Float[np.ndarray, "n t"] | None = None,
+    pixel_size: float | None = None,
 ) -> PoseErrors:
-    """Errors of poses that share the frame of the truth. shifts: Å."""
+    """Errors of poses that share the frame of the truth. shifts: Å. pixel_size: Å, for errors in pixels too."""
     angle = geodesic_angle_deg(_tensor(rotation), _tensor(true_rotation)).numpy()
     difference = np.linalg.norm(rotation[:, 2].astype(np.float64) - true_rotation[:, 2], axis=-1)
     direction = np.rad2deg(2 * np.arcsin(np.clip(difference / 2, 0, 1)))
     moved = np.full(len(rotation), np.nan)
     if shift is not None and true_shift is not None:
         moved = np.linalg.norm(shift.astype(np.float64) - true_shift, axis=-1)
-    return PoseErrors(angle, direction, moved)
+    return PoseErrors(angle, direction, moved, moved / (pixel_size or np.nan))
 
 
 def align_poses(
