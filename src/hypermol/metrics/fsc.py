@@ -7,6 +7,7 @@ from torch import Tensor
 
 from hypermol.errors import DataError
 from hypermol.imaging import fft3, ifft3
+from hypermol.metrics.half_shells import HalfShells, half_shells
 from hypermol.shapes import Float, Int
 
 
@@ -21,31 +22,46 @@ def fsc(
 ) -> Float[Tensor, "*b s"]:
     """Correlation of two maps (or of stacks of maps) per shell 0 … D/2 - 1; FSC[0] = 1 (Harauz & van Heel 1986).
 
-    ``mask`` multiplies both. An empty shell gives 0. Raises DataError for maps of different boxes.
+    -1 to 1: 1 for maps equal up to a positive factor, 0 ± 1/√(points of the shell) for unrelated ones. ``mask``
+    multiplies both. An empty shell gives 0. Raises DataError for maps of different or odd boxes.
     """
     if first.shape[-3:] != second.shape[-3:]:
         raise DataError(f"FSC: maps of {tuple(first.shape[-3:])} and {tuple(second.shape[-3:])} cannot be compared")
     if mask is not None:
         first, second = first * mask, second * mask
-    return transform_fsc(fft3(first), fft3(second))
+    shells = half_shells(first.shape[-1], first.device)
+    return curve_of_totals(shells, shells.transform(first), shells.transform(second)).to(first.dtype)
+
+
+def curve_of_totals(shells: HalfShells, first: Tensor, second: Tensor) -> Tensor:
+    """FSC (float64) of half transforms [..., D, D, D/2] over given shells; 1 at shell 0, 0 where a shell is empty."""
+    cross, a, b = (shells.total(_dot(*pair)) for pair in ((first, second), (first, first), (second, second)))
+    return _correlation(cross, a, b)
 
 
 def transform_fsc(first: Tensor, second: Tensor) -> Tensor:
     """``fsc`` of centred transforms [..., D, D, D]."""
     box = first.shape[-1]
-    numbers = shell_numbers(box, first.device).flatten()
-    inside = numbers < box // 2
-    numbers = numbers[inside]
+    numbers = shell_numbers(box, first.device).flatten().clamp(max=box // 2)
 
     def total(values: Tensor) -> Tensor:
-        flat = values.flatten(-3)[..., inside].double()
-        return flat.new_zeros((*flat.shape[:-1], box // 2)).index_add(-1, numbers, flat)
+        flat = values.flatten(-3).double()
+        return flat.new_zeros((*flat.shape[:-1], box // 2 + 1)).index_add(-1, numbers, flat)[..., :-1]
 
-    cross = total((first * second.conj()).real)
-    norm = (total(first.abs().square()) * total(second.abs().square())).sqrt()
+    curve = _correlation(total(_dot(first, second)), total(_dot(first, first)), total(_dot(second, second)))
+    return curve.to(first.real.dtype)
+
+
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    """Re(a b*), point by point."""
+    return first.real * second.real + first.imag * second.imag
+
+
+def _correlation(cross: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    norm = (first * second).sqrt()
     curve = torch.where(norm > 0, cross / norm.clamp(min=torch.finfo(torch.float64).tiny), torch.zeros_like(cross))
     curve[..., 0] = 1.0
-    return curve.to(first.real.dtype)
+    return curve
 
 
 def fsc_mean(curve: Float[Tensor, "*b s"]) -> Float[Tensor, "*b"]:
