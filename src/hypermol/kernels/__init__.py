@@ -1,4 +1,4 @@
-"""The few kernels that carry the cost, on plain arrays: slice ⇄ insert on Fourier grids."""
+"""The few kernels that carry the cost, on plain arrays: slice ⇄ insert on Fourier grids, singly and in moments."""
 
 from hypermol.kernels.box import require_even_box
 from hypermol.kernels.dispatch import insert_grid, slice_grid
@@ -11,3 +11,4 @@ from hypermol.kernels.grid import (
     volume_to_grid,
     volumes_to_grid,
 )
+from hypermol.kernels.moments import insert_moments, record_size, slice_moments, solve_moments, symmetrise_moments

@@ -1,0 +1,142 @@
+"""Statistics of images under a linear family V(k, z) = Σ_c z_c V_c(k), z_0 = 1: what closed-form inference is made of.
+
+An image enters as numerator w C X e^{2πi k·t} and weight w C², w = lattice weight / σ². C maps, one per channel, are
+on one half grid. From the grid: Gram matrix and projections of each image. Onto a grid: first and second moments, one
+record of F = 2 C + C (C + 1)/2 numbers per node: C numerators (real, imaginary), then the lower triangle of a matrix.
+
+Cost that cannot be avoided, per image point: reading 8 corners of 8 C bytes, or reading and writing 8 of 4 F.
+numba on the CPU, torch elsewhere.
+"""
+
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hypermol.errors import ConfigError
+from hypermol.kernels import moments_reference as reference
+from hypermol.kernels.grid import grid_shape, symmetrise_grid
+from hypermol.kernels.slice_insert import check_grid
+from hypermol.shapes import Complex, Float, Int
+
+
+def slice_moments(
+    grid: Complex[Tensor, "z y x c"],
+    numerator: Complex[Tensor, "n p"],
+    weight: Float[Tensor, "n p"],
+    rotation: Float[Tensor, "n 3 3"],
+    k: Float[Tensor, "p 2"],
+    box: int,
+    oversampling: int = 2,
+) -> tuple[Float[Tensor, "n c c"], Float[Tensor, "n c"]]:
+    """Gram matrix 2 Σ_p weight Re(s_a* s_b) and projection 2 Σ_p Re(s_a* numerator) of each image, float64; s_a is the
+    slice of channel a. -2 log p(X | z) = const - 2 z·projection + zᵀ·gram·z. Not differentiable.
+
+    Raises ConfigError where the grid does not belong to ``box``.
+    """
+    check_grid(tuple(grid.shape[:3]), box, oversampling)
+    if not _compiled_runs(grid, numerator, weight, rotation, k):
+        return reference.slice_moments(grid, numerator, weight, rotation, k, box, oversampling)
+    channels, images = grid.shape[-1], len(rotation)
+    gram = torch.empty(images, channels, channels, dtype=torch.float64)
+    projection = torch.empty(images, channels, dtype=torch.float64)
+    records = torch.view_as_real(grid.contiguous()).flatten(-2)
+    arrays = [_array(t) for t in (records, numerator, weight, rotation, k)]
+    _loops().slice_moments(*arrays, arrays[-1].dtype.type(box * oversampling), gram.numpy(), projection.numpy())
+    return gram, projection
+
+
+def insert_moments(
+    numerator: Complex[Tensor, "n p"],
+    weight: Float[Tensor, "n p"],
+    rotation: Float[Tensor, "n 3 3"],
+    first: Float[Tensor, "n c"],
+    second: Float[Tensor, "n m"],
+    half: Int[Tensor, " n"],
+    k: Float[Tensor, "p 2"],
+    box: int,
+    out: Float[Tensor, "h z y x f"],
+    oversampling: int = 2,
+) -> None:
+    """Add to ``out[half]``, in place: numerators times ``first`` = E[z], weights times ``second`` = the lower triangle
+    of E[z zᵀ], row by row. One of ±k is filled: see ``symmetrise_moments``.
+
+    The same bits for any number of threads. Points that are not finite, or beyond the grid, insert nothing.
+    Raises ConfigError where ``out`` does not fit.
+    """
+    channels, moments = first.shape[1], second.shape[1]
+    expected = (*grid_shape(box, oversampling), record_size(channels))
+    if tuple(out.shape[1:]) != expected or moments != record_size(channels) - 2 * channels:
+        raise ConfigError(
+            f"sums of moments: expected [halves, {', '.join(map(str, expected))}] for {channels} channels in a box of "
+            f"{box} px, found {tuple(out.shape)} with {moments} second moments"
+        )
+    if not _compiled_runs(numerator, weight, rotation, first, second, k, out):
+        for own in range(len(out)):
+            some = half == own
+            images = numerator[some], weight[some], rotation[some], first[some], second[some]
+            reference.insert_moments(*images, k, box, out[own], oversampling)
+        return
+    arrays = [_array(t) for t in (numerator, weight, rotation, first, second, half, k)]
+    loops = _loops()
+    parts = max(1, torch.get_num_threads() // len(out))
+    loops.insert_moments(*arrays, arrays[-1].dtype.type(box * oversampling), out.numpy(), parts)
+
+
+def symmetrise_moments(sums: Float[Tensor, "z y x f"], channels: int) -> None:
+    """The x = 0 plane, which holds both k and -k, made whole: in place. Once, after the last insertion."""
+    plane = sums[:, :, :1]
+    numbers = torch.view_as_complex(plane[..., : 2 * channels].unflatten(-1, (channels, 2)).contiguous())
+    whole = torch.view_as_real(symmetrise_grid(numbers)).flatten(-2)
+    plane.copy_(torch.cat([whole, symmetrise_grid(plane[..., 2 * channels :].contiguous())], -1))
+
+
+def solve_moments(
+    sums: Float[Tensor, "z y x f"], prior: Float[Tensor, "r c"], oversampling: int = 2
+) -> Complex[Tensor, "z y x c"]:
+    """The maps whose normal equations the sums are: (M + diag prior) v = n at each node.
+
+    ``prior`` [R, C] by squared radius in grid steps; nodes at R and beyond are 0, and so are nodes without weight.
+    """
+    depth, height, width = sums.shape[:3]
+    if _compiled_runs(sums, prior):
+        out = torch.zeros(depth, height, width, 2 * prior.shape[1], dtype=sums.dtype)
+        _loops().solve_moments(_array(sums), _array(prior.double()), out.numpy())
+        return torch.view_as_complex(out.unflatten(-1, (prior.shape[1], 2)))
+    z, y, x = (torch.arange(n, device=sums.device) for n in (depth, height, width))
+    squared = ((z - depth // 2) ** 2)[:, None, None] + ((y - height // 2) ** 2)[:, None] + x**2
+    return reference.solve_moments(sums, prior, squared)
+
+
+def record_size(channels: int) -> int:
+    """F, the numbers of one node for C channels."""
+    return 2 * channels + channels * (channels + 1) // 2
+
+
+def _array(tensor: Tensor) -> Any:
+    return tensor.detach().resolve_conj().resolve_neg().contiguous().numpy()
+
+
+def _compiled_runs(*tensors: Tensor) -> bool:
+    return find_spec("numba") is not None and all(tensor.device.type == "cpu" for tensor in tensors)
+
+
+@cache
+def _started() -> Any:
+    import numba
+
+    before = torch.get_num_threads()
+    numba.get_num_threads()  # starts numba's threads, and with them sets how many OpenMP uses, which is torch's too
+    torch.set_num_threads(before)
+    from hypermol.kernels import moments_loops
+
+    return moments_loops
+
+
+def _loops() -> Any:
+    from hypermol.kernels.slice_insert_numba import set_threads
+
+    set_threads(torch.get_num_threads())
+    return _started()
