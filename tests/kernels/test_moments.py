@@ -125,7 +125,7 @@ def test_one_channel_is_plain_back_projection() -> None:
     data = given["numerator"], given["weight"], given["rotation"], ones, ones, half
     insert_moments(*data, given["k"], BOX, out)
     symmetrise_moments(out[0], 1)
-    found = solve_moments(out[0], torch.full((BOX**2 + 1, 1), 0.5, dtype=torch.float64))
+    found = solve_moments(out[0], torch.full((3 * BOX**2, 1), 0.5, dtype=torch.float64))
     points = moments_reference.slice_points(given["rotation"], given["k"])
     grid, weight = insert_grid(given["numerator"][..., None], given["weight"], points, BOX)
     assert weight is not None
