@@ -31,7 +31,7 @@ def test_the_published_squared_norm_is_an_angle():
 
 def test_shift_in_pixels_and_what_is_named(truth):
     rotation, shift = truth[0].as_matrix(), truth[1]
-    found = pose_errors(rotation, rotation, shift + [3.0, 4.0], shift, pixel_size=2.5)
+    found = pose_errors(rotation, rotation, shift + np.array([3.0, 4.0]), shift, pixel_size=2.5)
     np.testing.assert_allclose(found.shift_px, 2.0)
     assert found.named()["shift in pixels"][0] == "px"
     assert set(pose_errors(rotation, rotation).named()) == {

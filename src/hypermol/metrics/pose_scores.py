@@ -54,8 +54,8 @@ def pose_scores(
         rows = np.flatnonzero(state == label)
         if len(rows) < LEAST:
             continue
-        shifts = (shift[rows], true_shift[rows]) if shift is not None and true_shift is not None else (None, None)
-        placed, origin, hand = align_poses(rotation[rows], true_rotation[rows], *shifts, either_hand)
+        own, known = (shift[rows], true_shift[rows]) if shift is not None and true_shift is not None else (None, None)
+        placed, origin, hand = align_poses(rotation[rows], true_rotation[rows], own, known, either_hand)
         own_turned[rows], hands[int(label)] = placed, hand
         if own_moved is not None and origin is not None:
             own_moved[rows] = origin
