@@ -9,6 +9,7 @@ from hypermol.metrics.atomic import (
     rmsd,
 )
 from hypermol.metrics.classes import ClassScores, confusion
+from hypermol.metrics.conformational_resolution import ConformationalResolution, conformational_resolution
 from hypermol.metrics.conformations import (
     DirectionScore,
     best_direction,
@@ -27,19 +28,41 @@ from hypermol.metrics.fsc import (
     shell_numbers,
     transform_fsc,
 )
+from hypermol.metrics.fsc_confidence import FscInterval, fsc_interval, resampled_fsc
 from hypermol.metrics.fsccc import MatrixDistance, fsccc, fsccc_distance
 from hypermol.metrics.gain import gain
+from hypermol.metrics.imbalance import (
+    Imbalance,
+    imbalance_of_distances,
+    information_imbalance,
+    nuisance_imbalance,
+)
+from hypermol.metrics.local_resolution import local_fsc, local_resolution
+from hypermol.metrics.neighbours import NeighbourScore, neighbourhood_similarity, shared_neighbours
 from hypermol.metrics.per_particle import StateScores, equal_steps, particle_curves, per_conformation
+from hypermol.metrics.physical import cross_distances, map_distances, same_scale
 from hypermol.metrics.pose_scores import PoseScores, pose_scores
 from hypermol.metrics.poses import ErrorSummary, PoseErrors, align_poses, pose_errors, summarise
 from hypermol.metrics.real_space import map_correlation
-from hypermol.metrics.shell_products import pairwise_fsc, shell_products
+from hypermol.metrics.shell_products import mixed_fsc, pairwise_fsc, shell_products
+from hypermol.metrics.spaces import (
+    circle_points,
+    defocus_points,
+    direction_points,
+    pose_points,
+    state_points,
+    whitened,
+)
 
 __all__ = [
     "ClassScores",
+    "ConformationalResolution",
     "DirectionScore",
     "ErrorSummary",
+    "FscInterval",
+    "Imbalance",
     "MatrixDistance",
+    "NeighbourScore",
     "PoseErrors",
     "PoseScores",
     "StateScores",
@@ -47,35 +70,55 @@ __all__ = [
     "backbone_dihedrals",
     "backbone_rows",
     "best_direction",
+    "circle_points",
     "circular_direction",
     "circular_spearman",
+    "conformational_resolution",
     "confusion",
     "contact_map_distance",
     "corrected_fsc",
+    "cross_distances",
     "cryobench_area",
     "cryobench_curve",
     "curve_area",
+    "defocus_points",
     "dihedral_distance",
+    "direction_points",
     "equal_steps",
     "fsc",
+    "fsc_interval",
     "fsc_mean",
     "fsccc",
     "fsccc_distance",
     "gain",
+    "imbalance_of_distances",
+    "information_imbalance",
+    "local_fsc",
+    "local_resolution",
     "map_correlation",
+    "map_distances",
+    "mixed_fsc",
+    "neighbourhood_similarity",
+    "nuisance_imbalance",
     "pairwise_fsc",
     "particle_curves",
     "per_conformation",
     "phase_randomised",
     "pose_errors",
+    "pose_points",
     "pose_scores",
     "r_squared",
+    "resampled_fsc",
     "resolution",
     "rmsd",
+    "same_scale",
+    "shared_neighbours",
     "shell_numbers",
     "shell_products",
     "spearman",
     "state_accuracy",
+    "state_points",
     "summarise",
     "transform_fsc",
+    "whitened",
 ]

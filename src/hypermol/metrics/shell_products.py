@@ -43,6 +43,18 @@ def pairwise_fsc(products: Float[Tensor, "s n n"]) -> Float[Tensor, "s n n"]:
     return curves
 
 
+def mixed_fsc(
+    products: Float[Tensor, "s n n"], first: Float[Tensor, "*m n"], second: Float[Tensor, "*m n"]
+) -> Float[Tensor, "*m s"]:
+    """FSC of Σ a_i V_i with Σ b_i V_i for rows of weights a, b, from ``shell_products``; shell 0 is 1."""
+    a, b = first.to(products), second.to(products)
+    cross, power, other = (torch.einsum("...i,sij,...j->...s", x, products, y) for x, y in ((a, b), (a, a), (b, b)))
+    norm = (power.clamp(min=0) * other.clamp(min=0)).sqrt()
+    curve = torch.where(norm > 0, cross / norm.clamp(min=torch.finfo(norm.dtype).tiny), torch.zeros_like(norm))
+    curve[..., 0] = 1.0
+    return curve
+
+
 def _by_shell(box: int, device: torch.device) -> tuple[Tensor, list[int], Tensor]:
     """Points of the half transform sorted by shell, points per shell, and the root of each point's weight."""
     shells = half_shells(box, device)
