@@ -55,7 +55,8 @@ def _peer(data: Path, out: Path, size: Size, epochs: int, seed: int) -> Trained:
     options = f"--zdim 8 -n {epochs} -b 16 --seed {seed} --enc-dim {size.hidden} --dec-dim {size.hidden}"
     files: list[str | Path] = [star, "-o", out, "--poses", poses, "--ctf", ctf, "--no-analysis"]
     layers = ["--enc-layers", "3", "--dec-layers", "3"]
-    timed = run_timed([programs / "cryodrgn", "train_vae", *files, *options.split(), *layers], out.with_name(f"{out.name}.log"))
+    command = [programs / "cryodrgn", "train_vae", *files, *options.split(), *layers]
+    timed = run_timed(command, out.with_name(f"{out.name}.log"))
     return Trained(timed, _peer_epoch_seconds(timed.output), {}, lambda chosen: _peer_maps(programs, out, chosen))
 
 
