@@ -13,6 +13,7 @@ from hypermol import __version__
 from hypermol.engine import Loop, Processes, RunStore, State, choose_device, choose_precision
 from hypermol.errors import ConfigError
 from hypermol.maps import write_map
+from hypermol.methods.catalogue import METHODS
 from hypermol.methods.given import Given
 from hypermol.methods.job import Conduct, Job, make_ready
 from hypermol.methods.method import Results
@@ -81,6 +82,7 @@ def resume(path: Path | str, conduct: Conduct | None = None) -> Run:
 
 def run_method(run: Run) -> Any:
     """The method of a run, as configured."""
+    METHODS.built_in()  # registers the kinds of this folder
     data = dict(run.config["method"])
     return from_dict(str(data.pop("room")), data)
 
