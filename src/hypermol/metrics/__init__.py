@@ -19,6 +19,14 @@ from hypermol.metrics.conformations import (
     spearman,
     state_accuracy,
 )
+from hypermol.metrics.distributions import (
+    LandscapeDistance,
+    QuantileAgreement,
+    landscape_agreement,
+    landscape_distance,
+    leading_coordinate,
+    quantile_agreement,
+)
 from hypermol.metrics.fsc import (
     corrected_fsc,
     fsc,
@@ -31,6 +39,7 @@ from hypermol.metrics.fsc import (
 from hypermol.metrics.fsc_confidence import FscInterval, fsc_interval, resampled_fsc
 from hypermol.metrics.fsccc import MatrixDistance, fsccc, fsccc_distance
 from hypermol.metrics.gain import gain
+from hypermol.metrics.gromov import GromovWasserstein, gromov_wasserstein
 from hypermol.metrics.imbalance import (
     Imbalance,
     imbalance_of_distances,
@@ -41,6 +50,13 @@ from hypermol.metrics.local_resolution import local_fsc, local_resolution
 from hypermol.metrics.neighbours import NeighbourScore, neighbourhood_similarity, shared_neighbours
 from hypermol.metrics.per_particle import StateScores, equal_steps, particle_curves, per_conformation
 from hypermol.metrics.physical import cross_distances, map_distances, same_scale
+from hypermol.metrics.populations import (
+    PopulationScores,
+    best_populations,
+    fitted_populations,
+    population_error,
+    population_scores,
+)
 from hypermol.metrics.pose_scores import PoseScores, pose_scores
 from hypermol.metrics.poses import ErrorSummary, PoseErrors, align_poses, pose_errors, summarise
 from hypermol.metrics.real_space import map_correlation
@@ -53,6 +69,7 @@ from hypermol.metrics.spaces import (
     state_points,
     whitened,
 )
+from hypermol.metrics.transport import Transport, transport, wasserstein, wasserstein_1d
 
 __all__ = [
     "ClassScores",
@@ -60,16 +77,22 @@ __all__ = [
     "DirectionScore",
     "ErrorSummary",
     "FscInterval",
+    "GromovWasserstein",
     "Imbalance",
+    "LandscapeDistance",
     "MatrixDistance",
     "NeighbourScore",
+    "PopulationScores",
     "PoseErrors",
     "PoseScores",
+    "QuantileAgreement",
     "StateScores",
+    "Transport",
     "align_poses",
     "backbone_dihedrals",
     "backbone_rows",
     "best_direction",
+    "best_populations",
     "circle_points",
     "circular_direction",
     "circular_spearman",
@@ -85,14 +108,19 @@ __all__ = [
     "dihedral_distance",
     "direction_points",
     "equal_steps",
+    "fitted_populations",
     "fsc",
     "fsc_interval",
     "fsc_mean",
     "fsccc",
     "fsccc_distance",
     "gain",
+    "gromov_wasserstein",
     "imbalance_of_distances",
     "information_imbalance",
+    "landscape_agreement",
+    "landscape_distance",
+    "leading_coordinate",
     "local_fsc",
     "local_resolution",
     "map_correlation",
@@ -104,9 +132,12 @@ __all__ = [
     "particle_curves",
     "per_conformation",
     "phase_randomised",
+    "population_error",
+    "population_scores",
     "pose_errors",
     "pose_points",
     "pose_scores",
+    "quantile_agreement",
     "r_squared",
     "resampled_fsc",
     "resolution",
@@ -120,5 +151,8 @@ __all__ = [
     "state_points",
     "summarise",
     "transform_fsc",
+    "transport",
+    "wasserstein",
+    "wasserstein_1d",
     "whitened",
 ]
