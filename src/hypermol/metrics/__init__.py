@@ -1,4 +1,4 @@
-"""Arrays in, numbers out: FSC and resolution, conformation scores, gain, pose errors."""
+"""Arrays in, numbers out: FSC and resolution, gain, what z knows, pose errors, classes, landscapes, populations."""
 
 from hypermol.metrics.area import cryobench_area, cryobench_curve, curve_area
 from hypermol.metrics.atomic import (
@@ -15,6 +15,7 @@ from hypermol.metrics.conformations import (
     best_direction,
     circular_direction,
     circular_spearman,
+    first_component,
     r_squared,
     spearman,
     state_accuracy,
@@ -108,6 +109,7 @@ __all__ = [
     "dihedral_distance",
     "direction_points",
     "equal_steps",
+    "first_component",
     "fitted_populations",
     "fsc",
     "fsc_interval",

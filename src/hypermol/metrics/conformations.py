@@ -42,19 +42,35 @@ def circular_direction(z: np.ndarray, angle_deg: np.ndarray, fit: np.ndarray) ->
     return DirectionScore(ranked, float(1 - residual / total) if total > 0 else 0.0)
 
 
+def first_component(z: np.ndarray, truth: np.ndarray) -> float:
+    """|Spearman| of truth [N] with the first principal component of z [N, d]: nothing is fitted to the truth.
+
+    0 (nothing, or z constant) to 1; as Levy et al. 2022 report it. A z that holds the truth in a weaker direction
+    scores low here and high in ``best_direction``. Raises DataError where z is not finite.
+    """
+    _require_finite(z)
+    centred = z.astype(np.float64) - z.mean(0, dtype=np.float64)
+    if not (centred.std(0) > 1e-10 * np.abs(z).max(0)).any():
+        return 0.0
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    return abs(spearman(centred @ vectors[:, -1], truth))
+
+
 def state_accuracy(z: np.ndarray, state: np.ndarray, fit: np.ndarray) -> float:
     """Share of the particles not in ``fit`` (bool [N]) whose state [N] a linear discriminant of z [N, d] names rightly.
 
     The discriminant is fitted on ``fit``; its classes share one covariance (Fisher 1936). A state that has no
-    particle in ``fit`` is never named. Raises DataError as ``best_direction``.
+    particle in ``fit`` is never named. 1 best; where z knows nothing, the largest state is named for all. Raises
+    DataError as ``best_direction``.
     """
     _require_enough(z, fit)
-    x = z.astype(np.float64)
+    x = _scaled(z, fit)
     known, member = np.unique(state[fit], return_inverse=True)
     means = np.stack([x[fit][member == k].mean(0) for k in range(len(known))])
     spread = x[fit] - means[member]
-    covariance = spread.T @ spread / max(1, len(spread) - len(known))
-    slopes = np.linalg.pinv(covariance, rcond=1e-10, hermitian=True) @ means.T
+    # a direction without spread inside the states tells them apart best of all and must not be lost as singular
+    covariance = spread.T @ spread / max(1, len(spread) - len(known)) + 1e-6 * np.eye(x.shape[1])
+    slopes = np.linalg.solve(covariance, means.T)
     share = np.bincount(member) / len(member)
     discriminant = x[~fit] @ slopes - 0.5 * (means.T * slopes).sum(0) + np.log(share)
     return float((known[discriminant.argmax(1)] == state[~fit]).mean())
@@ -90,11 +106,24 @@ def r_squared(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _predicted(z: np.ndarray, target: np.ndarray, fit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least squares on ``fit``, read off on the others. A dimension that is constant but for rounding is left out: its
+    rounding would have ranks."""
     _require_enough(z, fit)
     held = ~fit
-    design = np.concatenate([z, np.ones((len(z), 1))], 1).astype(np.float64)
-    weights, *_ = np.linalg.lstsq(design[fit], target[fit], rcond=None)
-    return design[held] @ weights, held
+    known = z[fit].astype(np.float64)
+    centre, level = known.mean(0), target[fit].mean(0)
+    alive = known.std(0) > 1e-10 * np.abs(known).max(0)
+    slopes, *_ = np.linalg.lstsq((known - centre)[:, alive], target[fit] - level, rcond=None)
+    return (z[held] - centre)[:, alive] @ slopes + level, held
+
+
+def _scaled(z: np.ndarray, fit: np.ndarray) -> np.ndarray:
+    """z in principal components of unit variance on ``fit``; those that are constant but for rounding are left out."""
+    known = z[fit].astype(np.float64)
+    centre = known.mean(0)
+    _, values, axes = np.linalg.svd(known - centre, full_matrices=False)
+    alive = values > 1e-10 * np.sqrt(len(known)) * max(float(np.abs(known).max()), 1e-300)
+    return (z - centre) @ axes[alive].T * (np.sqrt(len(known)) / values[alive])
 
 
 def _require_enough(z: np.ndarray, fit: np.ndarray) -> None:
@@ -103,5 +132,9 @@ def _require_enough(z: np.ndarray, fit: np.ndarray) -> None:
         raise DataError(
             f"a direction of z needs at least {needed} particles on either side, found {fit.sum()}, {held.sum()}"
         )
+    _require_finite(z)
+
+
+def _require_finite(z: np.ndarray) -> None:
     if not np.isfinite(z).all():
         raise DataError(f"z holds {np.count_nonzero(~np.isfinite(z))} values that are NaN or infinite")
