@@ -42,7 +42,8 @@ class LandscapeDistance:
     wasserstein: 2-Wasserstein distance with ‖V - V'‖, in the maps' unit: includes what the mean maps differ by.
     relative: its square over the mean of ‖V - V'‖² (all pairings are alike), between random halves of the two.
     floor: the same between two random halves of one landscape: what a finite number of maps gives by itself.
-    quantiles: along the motion of largest variance. gromov: needs no common frame, scale of z or hand.
+    quantiles: along the motion of largest variance. gromov: needs no common frame, scale of z or hand, but compares
+    shapes only: two clouds of noise, in which all maps are equally far apart, are alike to it. Read it with the others.
     """
 
     wasserstein: float
