@@ -111,6 +111,10 @@ class Truth:
         """The exact map [D, D, D] at a conformation [d], whether or not a particle has it."""
         return self._rasterise(np.asarray(conformation, dtype=np.float64).reshape(1, self.dim), np.ones(1))
 
+    def map_at_point(self, point: np.ndarray) -> Tensor:
+        """The exact map [D, D, D] at a point [q] of the motion: angles, or the number of a model."""
+        return self._rasterise(np.asarray(point, dtype=np.float64).reshape(1, -1), np.ones(1))
+
     def map_of_state(self, state: int) -> Tensor:
         """The map [D, D, D] of a state, as in ``volumes/``."""
         return self._rasterise(self.motion.states()[[state]], np.ones(1))

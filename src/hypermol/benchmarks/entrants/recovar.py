@@ -1,0 +1,1 @@
+RECOVAR_ENTRANTS = ()

@@ -1,0 +1,1 @@
+RELION_ENTRANTS = ()

@@ -1,0 +1,93 @@
+"""What a program costs, from its start to its end: wall and processor time, peak memory.
+
+Linux counts the memory of the process that starts a program as the program's own until it has been replaced, so that a
+small process of its own starts and waits for it: a reader with a large map in memory would else be measured instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hypermol.errors import ConfigError, HypermolError
+
+LAUNCHER = """
+import json, os, subprocess, sys, time
+log, seconds, command = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
+began = time.monotonic()
+with open(log, "ab") as stream:
+    process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+    stopped = False
+    while seconds and time.monotonic() - began < seconds:
+        found, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if found:
+            break
+        time.sleep(0.05)
+    else:
+        if seconds:
+            process.kill()
+            stopped = True
+        _, status, usage = os.wait4(process.pid, 0)
+print(json.dumps({
+    "wall": time.monotonic() - began,
+    "cpu": usage.ru_utime + usage.ru_stime,
+    "peak_mib": usage.ru_maxrss / 1024,
+    "exit_status": os.waitstatus_to_exitcode(status),
+    "stopped": stopped,
+}))
+"""
+TAIL = 1500
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """wall and cpu: seconds, start-up and compilation counted; peak_mib: largest resident size of one process (MiB).
+    Costs add up: times as sums, memory as the larger."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    peak_mib: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.wall + other.wall, self.cpu + other.cpu, max(self.peak_mib, other.peak_mib))
+
+
+class ProgramFailed(HypermolError):
+    """A program that was measured ended with an error. ``cost``: what it took until then."""
+
+    def __init__(self, message: str, cost: Cost) -> None:
+        super().__init__(message)
+        self.cost = cost
+
+
+def measured(
+    command: Sequence[str | Path],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    limit_seconds: float = 0.0,
+    folder: Path | None = None,
+) -> Cost:
+    """Run a program to its end, its output added to ``log``; 0: no limit of time; folder: where it runs.
+
+    Raises ProgramFailed with the end of its output, and with what it cost, when it fails or takes too long.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(log.resolve()), str(limit_seconds)]
+    words = [str(part) for part in command]
+    told = {**os.environ, **(environment or {})}
+    done = subprocess.run([*launcher, *words], capture_output=True, text=True, env=told, cwd=folder, check=False)
+    if done.returncode != 0:
+        raise ConfigError(f"{words[0]} cannot be run: {done.stderr.strip().splitlines()[-1:]}")
+    found = json.loads(done.stdout)
+    cost = Cost(found["wall"], found["cpu"], found["peak_mib"])
+    if found["stopped"]:
+        raise ProgramFailed(f"{words[0]} was stopped after its {limit_seconds:g} s; see {log}", cost)
+    if found["exit_status"] != 0:
+        said = log.read_text(errors="replace")[-TAIL:].strip()
+        raise ProgramFailed(f"{words[0]} failed ({found['exit_status']}); see {log}:\n{said}", cost)
+    return cost

@@ -1,0 +1,23 @@
+"""Hsp90-like sets of Multi-CryoGAN (Gupta et al. 2020): bond angle continuous on 0-20°, or 0° for 25 % and 20° for
+75 %. 32 px of 5 Å, SNR 0.1, no shifts, defocus 1.0-2.0 µm without astigmatism."""
+
+from hypermol.benchmarks.molecules import hsp90
+from hypermol.benchmarks.problem import Problem
+
+SOURCE = "Gupta, Phan, Yoo & Unser 2020, ECCV workshops, section 4.1"
+COMMON = {"range_deg": (0.0, 20.0), "pixel_size": 5.0, "shift_px": 0.0, "defocus_um": (1.0, 2.0)}
+TIERS = {
+    "tiny": {"n": 240, "box": 32, "snr": 1.0},
+    "small": {"n": 3000, "box": 32, "snr": 0.1},
+    "paper": {"n": 100_000, "box": 32, "snr": 0.1},
+}
+
+HSP90 = Problem("hsp90", "Hsp90 dimer opening by 0 to 20°, continuous and uniform", SOURCE, COMMON, TIERS, hsp90)
+HSP90_25_75 = Problem(
+    "hsp90-25-75",
+    "Hsp90 dimer: 25 % closed, 75 % open by 20°",
+    SOURCE,
+    {**COMMON, "levels": 2, "populations": (0.25, 0.75)},
+    TIERS,
+    hsp90,
+)

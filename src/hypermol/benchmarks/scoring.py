@@ -1,0 +1,189 @@
+"""An answer against the truth: each figure by the same code for every program, the images' own limit beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from torch import Tensor
+
+from hypermol.benchmarks.answer import Answer
+from hypermol.benchmarks.comparison import MapScore
+from hypermol.benchmarks.figures import (
+    DIRECTION,
+    ROTATION,
+    SHIFT,
+    STATES_APART,
+    Figures,
+    area_under_roc,
+    as_order,
+    as_states,
+    figure,
+    order_name,
+)
+from hypermol.errors import DataError
+from hypermol.metrics import best_direction, circular_direction, confusion, pose_scores, state_accuracy
+from hypermol.simulation import Truth
+
+SEED_OF_CLUSTERS = 0
+RARE = 0.05
+"""A state with a smaller share is scored by itself as well."""
+
+
+def score(truth: Truth, answer: Answer, particles: np.ndarray, bound: Figures) -> Figures:
+    """Everything that an answer allows to be said, name → {"value", "unit", "how", "better"}, and "bound" where the
+    images' own limit of it is known. particles: those whose maps are compared. Raises DataError where the answer has
+    another number of particles than the truth, or z that is not finite."""
+    _require_matching(truth, answer)
+    figures: Figures = {}
+    if answer.z is not None:
+        figures |= order_figures(truth, answer.z) | state_figures(truth, answer.z)
+    if answer.classes is not None:
+        figures |= class_figures(truth, answer.classes)
+    if answer.rotation is not None:
+        figures |= pose_figures(truth, answer)
+    figures |= map_figures(truth, answer, particles) | junk_figures(truth, answer)
+    return {name: {**entry, **_limit(bound, name)} for name, entry in figures.items()}
+
+
+def _limit(bound: Figures, name: str) -> dict[str, object]:
+    return {"bound": bound[name]["value"], "bound_how": bound[name]["how"]} if name in bound else {}
+
+
+def _require_matching(truth: Truth, answer: Answer) -> None:
+    for name in ("z", "classes", "rotation", "shift", "log_likelihood"):
+        values = getattr(answer, name)
+        if values is not None and (len(values) != truth.count or not np.isfinite(values).all()):
+            raise DataError(
+                f"{name}: expected {truth.count} rows of finite numbers, one per particle; found {len(values)} rows, "
+                f"{np.count_nonzero(~np.isfinite(values))} values not finite"
+            )
+
+
+def order_figures(truth: Truth, z: np.ndarray) -> Figures:
+    """Rank correlation and R² of the best direction of z with each true coordinate."""
+    if not as_order(truth):
+        return {}
+    intact = truth.intact
+    fit = truth.half[intact] == 0
+    read = circular_direction if truth.motion.circular else best_direction
+    figures: Figures = {}
+    how = "linear direction of z fitted on half set 0, scored on half set 1"
+    for axis in range(truth.dim):
+        found = read(z[intact], truth.conformation[intact, axis], fit)
+        figures[order_name("|Spearman|", axis, truth.dim)] = figure(abs(found.spearman), how)
+        figures[order_name("R²", axis, truth.dim)] = figure(found.r_squared, how)
+    return figures
+
+
+def state_figures(truth: Truth, z: np.ndarray) -> Figures:
+    """For discrete states: how far z tells them apart, and what clusters of z make of them without being told."""
+    if not as_states(truth):
+        return {}
+    intact = truth.intact
+    state, fit = truth.state[intact], truth.half[intact] == 0
+    how = "linear discriminant of z fitted on half set 0, scored on half set 1"
+    figures = {STATES_APART: figure(100 * state_accuracy(z[intact], state, fit), how, "%")}
+    clusters = _clusters(z[intact], len(np.unique(state)))
+    how = f"k-means of z with the true number of states, seed {SEED_OF_CLUSTERS}, best one-to-one matching"
+    return figures | _classes(truth, clusters, how) | _rare(truth, z)
+
+
+def class_figures(truth: Truth, classes: np.ndarray) -> Figures:
+    """The program's own classes against the true states."""
+    if not as_states(truth):
+        return {}
+    found = classes.argmax(axis=1)[truth.intact]
+    return _classes(truth, found, "the program's own classes, best one-to-one matching")
+
+
+def _classes(truth: Truth, found: np.ndarray, how: str) -> Figures:
+    scores = confusion(found, truth.state[truth.intact])
+    return {
+        "confusion error": figure(100 * scores.error, how, "%", "lower"),
+        "adjusted Rand index": figure(scores.ari, how),
+        "least recall of a state": figure(100 * float(scores.recall.min()), how, "%"),
+    }
+
+
+def _clusters(z: np.ndarray, count: int) -> np.ndarray:
+    from sklearn.cluster import KMeans
+
+    spread = np.maximum(z.std(axis=0), 1e-9)
+    return KMeans(count, n_init=10, random_state=SEED_OF_CLUSTERS).fit_predict((z - z.mean(axis=0)) / spread)
+
+
+def _rare(truth: Truth, z: np.ndarray) -> Figures:
+    shares = truth.motion.shares
+    rare = int(shares.argmin())
+    if shares[rare] >= RARE:
+        return {}
+    intact = truth.intact
+    value = _told_apart(z[intact], truth.state[intact] == rare, truth.half[intact] == 0)
+    how = "best direction of z for the rare state, fitted on half set 0; area under ROC on half set 1, 0.5: by chance"
+    return {f"rare state ({100 * shares[rare]:g} %) told apart": figure(value, how)}
+
+
+def _told_apart(z: np.ndarray, positive: np.ndarray, fit: np.ndarray) -> float:
+    """Area under the ROC on the particles not in ``fit`` of the direction of z that is best on those in it."""
+    design = np.concatenate([z, np.ones((len(z), 1))], axis=1).astype(np.float64)
+    weights = np.linalg.lstsq(design[fit], positive[fit].astype(np.float64), rcond=None)[0]
+    return area_under_roc(design[~fit] @ weights, positive[~fit])
+
+
+def pose_figures(truth: Truth, answer: Answer) -> Figures:
+    """Errors of inferred poses after one alignment of all particles, both hands tried."""
+    if answer.rotation is None:
+        return {}
+    rows, planar = truth.intact, truth.shift.shape[1] == 2 and answer.shift is not None
+    shift = answer.shift[rows] if planar and answer.shift is not None else None
+    true_shift = truth.shift[rows] if planar else None
+    scores = pose_scores(answer.rotation[rows], truth.rotation[rows], shift, true_shift, pixel_size=truth.pixel_size)
+    how = "inferred poses after one rotation, one origin and the better hand; median over particles"
+    errors = scores.overall
+    figures = {
+        ROTATION: figure(float(np.median(errors.rotation_deg)), how, "°", "lower"),
+        DIRECTION: figure(float(np.median(errors.direction_deg)), how, "°", "lower"),
+    }
+    if planar:
+        figures[SHIFT] = figure(float(np.median(errors.shift)) / truth.pixel_size, how, "px", "lower")
+    return figures
+
+
+def map_figures(truth: Truth, answer: Answer, particles: np.ndarray) -> Figures:
+    """Maps at particles' own z and the consensus; first aligned where the program found the poses itself."""
+    score_ = MapScore(truth, particles)
+    figures: Figures = {}
+    hidden = answer.rotation is not None
+    if answer.consensus is not None:
+        consensus = aligned([answer.consensus], score_.mean)[0] if hidden else answer.consensus
+        figures |= score_.of_consensus(consensus)
+    if answer.maps is not None:
+        maps: Iterable[Tensor] = answer.maps(particles)
+        figures |= score_.figures(aligned(list(maps), score_.mean) if hidden else maps)
+    return figures
+
+
+def aligned(maps: list[Tensor], fixed: Tensor) -> list[Tensor]:
+    """The maps moved by the one rotation, shift and hand that bring their mean onto ``fixed``."""
+    from hypermol.maps.align import align_maps, transform_map
+
+    mean = sum(maps[1:], maps[0].float().clone()) / len(maps)
+    found = align_maps(mean, fixed, either_hand=True)
+    return [transform_map(map_.float(), found.rotation, found.shift_px, found.mirrored) for map_ in maps]
+
+
+def junk_figures(truth: Truth, answer: Answer) -> Figures:
+    """Where there is junk: how well it is told from molecules, by the likelihood alone and by z."""
+    junk = truth.junk > 0
+    if not junk.any():
+        return {}
+    figures: Figures = {}
+    if answer.log_likelihood is not None:
+        how = "log-likelihood of each particle, area under ROC; 0.5: by chance"
+        figures["junk told apart by likelihood"] = figure(area_under_roc(-answer.log_likelihood, junk), how)
+    if answer.z is not None:
+        value = _told_apart(answer.z, junk, truth.half == 0)
+        how = "best direction of z for junk, fitted on half set 0; area under ROC on half set 1, 0.5: by chance"
+        figures["junk told apart by z"] = figure(value, how)
+    return figures

@@ -1,0 +1,102 @@
+"""A benchmark: which entrants meet on which problems, at which size, with which seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hypermol.benchmarks.entrants import ENTRANTS, find_entrant
+from hypermol.benchmarks.given import Given
+from hypermol.benchmarks.problem import PROBLEMS, TIERS, find_problem
+from hypermol.errors import ConfigError
+
+OURS_TINY = ("backprojection", "cryodrgn-on-consensus")
+OURS = ("backprojection", "cryodrgn", "cryodrgn-on-consensus", "oracle")
+PEERS = ("cryodrgn-backproject_voxel", "cryodrgn-train_vae")
+
+
+@dataclass(frozen=True)
+class Race:
+    """One problem and those who take part in it."""
+
+    problem: str
+    entrants: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Races at one size; every entrant of a race meets the same particles, seed by seed."""
+
+    name: str
+    tier: str
+    races: tuple[Race, ...]
+    seeds: tuple[int, ...]
+    given: Given = Given()  # noqa: RUF009 (frozen)
+
+    @property
+    def cells(self) -> int:
+        """How many times a program is run."""
+        return len(self.seeds) * sum(len(race.entrants) for race in self.races)
+
+
+def _tiny() -> Suite:
+    races = tuple(Race(name, OURS_TINY) for name in PROBLEMS if name != "hinge")
+    return Suite("tiny", "tiny", (Race("hinge", (*OURS, "autodecoder", *PEERS)), *races), (0,))
+
+
+def _small() -> Suite:
+    """Estimated for two cores in docs/benchmarks.md: under two hours with room to spare."""
+    return Suite(
+        "small",
+        "small",
+        (
+            Race("hinge", (*OURS, *PEERS)),
+            Race("linear1d", (*OURS, *PEERS)),
+            Race("homogeneous", ("backprojection", "cryodrgn-backproject_voxel")),
+            Race("discrete10", ("backprojection", "cryodrgn-on-consensus", "oracle")),
+            Race("ribosome-90-10", ("backprojection", "cryodrgn-on-consensus", "oracle")),
+            Race("junk-and-rare", ("backprojection", "cryodrgn-on-consensus")),
+            Race("preferred-views", ("backprojection", "cryodrgn-on-consensus")),
+            Race("uneven-contrast", ("backprojection", "cryodrgn-on-consensus")),
+        ),
+        (0, 1, 2),
+    )
+
+
+def _paper() -> Suite:
+    return Suite("paper", "paper", tuple(Race(name, tuple(ENTRANTS)) for name in PROBLEMS), (0, 1, 2))
+
+
+NAMED = {"tiny": _tiny, "small": _small, "paper": _paper}
+"""Suites by name."""
+
+
+def find_suite(
+    text: str,
+    tier: str = "small",
+    entrants: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    given: Given | None = None,
+) -> Suite:
+    """The suite called ``text``, or a list of problems "hinge,linear1d" at ``tier``; entrants and seeds where they are
+    to be others than the suite's own (of a list: all of ours that a small suite has, seed 0).
+
+    Raises ConfigError for names that are not known, before anything is run.
+    """
+    if text in NAMED:
+        suite = NAMED[text]()
+    else:
+        if tier not in TIERS:
+            raise ConfigError(f"unknown tier {tier!r}; known: {', '.join(TIERS)}")
+        names = tuple(filter(None, (part.strip() for part in text.split(","))))
+        if not names:
+            raise ConfigError(f"which suite? {', '.join(NAMED)}, or problems: {', '.join(PROBLEMS)}")
+        suite = Suite(",".join(names), tier, tuple(Race(name, OURS) for name in names), (0,))
+    races = tuple(Race(race.problem, tuple(entrants) or race.entrants) for race in suite.races)
+    if any(seed < 0 for seed in seeds):
+        raise ConfigError("seeds are whole numbers of 0 or more")
+    for race in races:
+        find_problem(race.problem)
+        for name in race.entrants:
+            find_entrant(name)
+    return Suite(suite.name, suite.tier, races, tuple(seeds) or suite.seeds, given or suite.given)
