@@ -34,6 +34,8 @@ def test_confusion_solved_by_hand():
     assert scores.error == pytest.approx(0.2)
     np.testing.assert_allclose(scores.recall, [0.75, 1.0, 0.5])
     np.testing.assert_array_equal(scores.found_labels[scores.matched], [7, 1, 3])
+    np.testing.assert_allclose(scores.true_share, [0.4, 0.4, 0.2])
+    np.testing.assert_allclose(scores.found_share, [0.4, 0.5, 0.1])
 
 
 def test_matching_is_the_best_of_all():
@@ -53,6 +55,8 @@ def test_more_or_fewer_found_than_true():
     assert one.error == pytest.approx(0.1)
     np.testing.assert_allclose(one.recall, [1.0, 0.0])
     np.testing.assert_array_equal(one.matched, [0, -1])
+    np.testing.assert_allclose(one.found_share, [1.0, 0.0])
+    assert scores.found_share.sum() == pytest.approx(0.55)  # one half of the split class is matched to nothing
 
 
 def test_the_truth_is_best_under_any_names():
@@ -81,6 +85,8 @@ def test_partitions_that_divide_nothing_or_everything():
     assert (confusion(same, same).ari, confusion(same, same).ami) == (1.0, 1.0)
     each = np.arange(5)
     assert (confusion(each, each).ari, confusion(each, each).ami) == (1.0, 1.0)
+    many = confusion(np.arange(3000), np.arange(3000) // 2)  # 3,000 classes of one against 1,500 of two
+    assert many.ami == pytest.approx(0.0, abs=1e-9)
     assert confusion(each, same).ari == adjusted_rand_score(same, each) == 0.0
 
 

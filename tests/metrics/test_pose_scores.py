@@ -95,3 +95,20 @@ def test_per_state_alignment_does_not_hide_errors(truth):
         pose_errors(noisy, truth[0].as_matrix()).frobenius_squared
     )
     assert 0.99 < ratio < 1.0
+
+
+def test_wrong_poses_of_some_do_not_turn_the_frame_of_the_others(truth):
+    """40 % of the poses and shifts at random: the others stay in place, where least squares would shift them all."""
+    rotation, shift = truth[0][:400], 5 * truth[1][:400]
+    frame = Rotation.from_rotvec([0.2, 1.0, -2.0])
+    estimate = (rotation * frame).as_matrix()
+    moved = shift - (rotation.as_matrix() @ [3.0, -1.0, 2.0])[:, :2]
+    estimate[:160] = Rotation.random(160, rng=np.random.default_rng(5)).as_matrix()
+    moved[:160] += np.random.default_rng(6).normal(scale=30, size=(160, 2))
+    found = pose_scores(estimate, rotation.as_matrix(), moved, shift).overall
+    plain, _ = Rotation.align_vectors(rotation.as_matrix().reshape(-1, 3), estimate.reshape(-1, 3))
+    by_squares = pose_errors(estimate @ plain.as_matrix().T, rotation.as_matrix()).rotation_deg
+    assert by_squares[160:].mean() > 1.0
+    assert found.rotation_deg[160:].max() < 0.1
+    assert found.shift[160:].max() < 0.5
+    assert found.rotation_deg[:160].mean() > 90

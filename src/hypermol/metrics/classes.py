@@ -32,6 +32,17 @@ class ClassScores:
     table: Int[np.ndarray, "k f"]
     matched: Int[np.ndarray, " k"]
 
+    @property
+    def true_share(self) -> Float[np.ndarray, " k"]:
+        """Population of each true class, in the order of ``labels``; sums to 1."""
+        return self.table.sum(1) / self.table.sum()
+
+    @property
+    def found_share(self) -> Float[np.ndarray, " k"]:
+        """Population of the found class matched to each true one (0 where none); sums to less than 1 if some match none."""
+        share = np.append(self.table.sum(0) / self.table.sum(), 0.0)
+        return share[self.matched]
+
 
 def confusion(found: np.ndarray, true: np.ndarray) -> ClassScores:
     """Scores of the class ``found`` [N] of each particle against its ``true`` [N] class (labels of any type).
@@ -104,15 +115,17 @@ def expected_mutual_information(rows: Int[np.ndarray, " k"], columns: Int[np.nda
     from scipy.special import gammaln
 
     count, total = int(rows.sum()), 0.0
-    for a in rows.tolist():
-        for b in columns.tolist():
+    row_sizes, column_sizes = (np.stack(np.unique(m, return_counts=True), 1).tolist() for m in (rows, columns))
+    for a, rows_alike in row_sizes:
+        for b, columns_alike in column_sizes:
             both = np.arange(max(1, a + b - count), min(a, b) + 1)
             log_probability = (
                 gammaln(a + 1) + gammaln(b + 1) + gammaln(count - a + 1) + gammaln(count - b + 1)
                 - gammaln(count + 1) - gammaln(both + 1) - gammaln(a - both + 1) - gammaln(b - both + 1)
                 - gammaln(count - a - b + both + 1)
             )  # fmt: skip
-            total += float((both / count * np.log(count * both / (a * b)) * np.exp(log_probability)).sum())
+            mean = float((both / count * np.log(count * both / (a * b)) * np.exp(log_probability)).sum())
+            total += rows_alike * columns_alike * mean
     return total
 
 

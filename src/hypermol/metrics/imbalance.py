@@ -33,7 +33,7 @@ def information_imbalance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "n t
 
     Euclidean distances: scale the columns to comparable units first (z whitened; ``spaces`` for poses, angles, states).
     Equal distances share their mean rank, so that a constant is at exactly 1 in both directions. Where the truth is
-    discrete the least is half the share of a particle's state. Raises DataError for fewer than k + 2 particles and NaN.
+    discrete the least is the share of a particle's own state. Raises DataError for fewer than k + 2 particles and NaN.
     """
     count = require_neighbours(a, b, k)
     return _imbalance(rows_of_points(a), rows_of_points(b), count, k)

@@ -10,6 +10,9 @@ from hypermol.errors import DataError
 from hypermol.imaging.rotations import geodesic_angle_deg, mirror
 from hypermol.shapes import Float
 
+REWEIGHTED = 12
+"""Rounds of reweighted least squares; the first is plain least squares."""
+
 
 @dataclass(frozen=True)
 class PoseErrors:
@@ -98,7 +101,9 @@ def align_poses(
     """Poses moved to the frame of the truth by one rotation G (R → R G), one origin c (t → t + [R c]_xy) and,
     with ``either_hand``, the mirror where that fits better. Returns rotations, shifts, and whether mirrored.
 
-    G and c are least-squares solutions (Kabsch 1976 on the matrices). Raises DataError where there are no poses.
+    G and c minimise the sum of distances ‖R G - R_true‖ and |t + [R c]_xy - t_true|, not of their squares, so that
+    wrong poses of some particles do not turn the frame of the others (Kabsch 1976, reweighted; Hartley et al. 2013).
+    Raises DataError where there are no poses.
     """
     if len(rotation) == 0:
         raise DataError("align_poses: expected at least one pose")
@@ -109,15 +114,34 @@ def align_poses(
     if shift is None or true_shift is None:
         return aligned[best], None, best == 1
     rows = aligned[best][:, :2]
-    wanted = (true_shift - shift).astype(np.float64)
-    origin = np.linalg.lstsq(rows.reshape(-1, 3), wanted.reshape(-1), rcond=None)[0]
-    return aligned[best], shift + rows @ origin, best == 1
+    return aligned[best], shift + rows @ _origin(rows, (true_shift - shift).astype(np.float64)), best == 1
 
 
 def _rotated(rotation: Float[np.ndarray, "n 3 3"], truth: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "n 3 3"]:
-    u, _, v = np.linalg.svd(np.einsum("nij,nik->jk", rotation, truth))
-    u[:, -1] *= np.linalg.det(u @ v)
-    return rotation @ (u @ v)
+    """The estimated rotations in the frame of the truth."""
+    weight = np.ones(len(rotation))
+    for _ in range(REWEIGHTED):
+        u, _, v = np.linalg.svd(np.einsum("n,nij,nik->jk", weight, rotation, truth))
+        u[:, -1] *= np.linalg.det(u @ v)
+        placed = rotation @ (u @ v)
+        weight = _closeness(np.linalg.norm(placed - truth, axis=(1, 2)))
+    return placed
+
+
+def _origin(rows: Float[np.ndarray, "n 2 3"], wanted: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " 3"]:
+    """c of rows @ c ≈ wanted."""
+    weight = np.ones(len(rows))
+    for _ in range(REWEIGHTED):
+        root = np.sqrt(weight)[:, None]
+        origin = np.linalg.lstsq((rows * root[..., None]).reshape(-1, 3), (wanted * root).reshape(-1), rcond=None)[0]
+        weight = _closeness(np.linalg.norm(rows @ origin - wanted, axis=1))
+    return origin
+
+
+def _closeness(distance: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Weights with which least squares become least distances; those far below the median all weigh alike."""
+    floor = max(0.1 * float(np.median(distance)), 1e-12)
+    return floor / np.maximum(distance, floor)
 
 
 def _tensor(array: Float[np.ndarray, "..."]) -> torch.Tensor:
