@@ -39,7 +39,7 @@ class ClassScores:
 
     @property
     def found_share(self) -> Float[np.ndarray, " k"]:
-        """Population of the found class matched to each true one (0 where none); sums to less than 1 if some match none."""
+        """Population of the found class matched to each true one, 0 where none; the rest of 1 is matched to nothing."""
         share = np.append(self.table.sum(0) / self.table.sum(), 0.0)
         return share[self.matched]
 
