@@ -57,18 +57,26 @@ def run_cell(task: Task, entrant: Entrant, limit_seconds: float = 0.0, again: bo
         reason = entrant.unfit(task)
     except Exception as error:  # a problem of another package may fail in any way; the race goes on
         return {**head, **_ended("failed", f"the problem could not be made: {_in_words(error)}")}
+    place = task.folder / "cells" / task.given.label
+    row = _kept(place / f"{entrant.name}.json", task, entrant, again)
+    if row is not None:
+        return {**row, "kept": True}
     if reason:
         status = "absent" if entrant.version() is None else "unfit"
         return {**head, **_about(task), **_ended(status, reason)}
-    place = task.folder / "cells" / task.given.label
-    kept, mark = place / f"{entrant.name}.json", _fingerprint(task, entrant)
-    if kept.exists():
-        row = json.loads(kept.read_text())
-        if row.get("fingerprint") == mark and not (again and row["status"] == "failed"):
-            return {**row, "kept": True}
+    mark, kept = _fingerprint(task, entrant), place / f"{entrant.name}.json"
     row = {**head, **_about(task), "fingerprint": mark, **_run(task, entrant, place / entrant.name, limit_seconds)}
     write_text(kept, json.dumps(row, indent=1) + "\n")
     return {**row, "kept": False}
+
+
+def _kept(path: Path, task: Task, entrant: Entrant, again: bool) -> Row | None:
+    """What this cell gave before with the same particles and settings, or by a program that has gone since."""
+    if not path.exists():
+        return None
+    row: Row = json.loads(path.read_text())
+    same = entrant.version() is None or row.get("fingerprint") == _fingerprint(task, entrant)
+    return row if same and not (again and row["status"] == "failed") else None
 
 
 def _run(task: Task, entrant: Entrant, folder: Path, limit_seconds: float) -> Row:

@@ -158,6 +158,8 @@ def map_figures(truth: Truth, answer: Answer, particles: np.ndarray) -> Figures:
     if answer.consensus is not None:
         consensus = aligned([answer.consensus], score_.mean)[0] if hidden else answer.consensus
         figures |= score_.of_consensus(consensus)
+        if answer.maps is None and truth.motion.moving.any():
+            figures |= score_.figures([consensus] * len(particles))  # what is known without heterogeneity
     if answer.maps is not None:
         maps: Iterable[Tensor] = answer.maps(particles)
         figures |= score_.figures(aligned(list(maps), score_.mean) if hidden else maps)
