@@ -61,8 +61,8 @@ def conformational_resolution(
     """Count the states that can be told apart among n maps of particles or states, at each shell's resolution.
 
     maps: taken as free of noise unless ``others``, maps of the same particles from independent data (the other half
-    set), are given: then a pair counts as told apart only where the FSC across halves is, by three times its standard
-    error for unrelated maps, below ``threshold`` times that of each map with its own other half, so that noise is no
+    set), are given: then a pair counts as told apart only where the FSC across halves is, by three standard errors
+    of what noise adds, below ``threshold`` times that of each map with its own other half, so that noise is no
     state. pixel_size: Å. ``limit`` (Å): nothing finer tells maps apart, as when the half maps' resolution is known.
 
     Among maps along a continuum the count is about its length in resolvable steps. Nothing learned (one map for all,
@@ -107,9 +107,10 @@ def _apart_beyond_noise(maps: Tensor, others: Tensor, mask: Tensor | None, thres
     shells = half_shells(box, maps.device)
     points = shells.total(torch.ones(box, box, box // 2, dtype=torch.float64, device=maps.device))
     share = 1.0 if mask is None else float(mask.double().sum()) / mask.numel()
-    error = _SIGMAS / (points * share).clamp(min=1).sqrt()
     reproduced = (own[:, :, None] * own[:, None, :]).sqrt()
-    return (across + across.mT) / 2 + error[:, None, None] - threshold * reproduced
+    # what noise adds to the FSC of two maps of which a share r is signal has variance (1 - r²) / points
+    error = ((1 - reproduced.square()).clamp(min=0) / (points * share).clamp(min=1)[:, None, None]).sqrt()
+    return (across + across.mT) / 2 + _SIGMAS * error - threshold * reproduced
 
 
 def _first_fall(apart: Tensor) -> Tensor:
