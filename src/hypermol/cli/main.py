@@ -30,6 +30,7 @@ COMMANDS = (
     "select",
     "simulate",
     "evaluate",
+    "validate",
     "bench",
 )
 SUMMARY = """From cryo-EM particle images to a moving molecule.

@@ -1,0 +1,169 @@
+"""A piece of a validation: the run's own method on some of its particles, in a run folder of its own.
+
+Each piece resumes from its newest checkpoint like any run, and a finished one is never run again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hypermol import __version__
+from hypermol.engine import Loop, Processes, RunStore, choose_device
+from hypermol.errors import DataError
+from hypermol.maps import write_map
+from hypermol.methods import Conduct, run_method, run_particles
+from hypermol.methods.context import build_context
+from hypermol.particles import ImageSource, Particles, Preparation
+from hypermol.runs import Run
+from hypermol.specs import from_dict, to_dict
+from hypermol.validation.noise_images import NoiseSource
+
+FEWEST = 20
+"""Particles in a half below which nothing is validated."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    """What is validated: the run, its method, all its particles and how their images are prepared."""
+
+    run: Run
+    method: Any
+    particles: Particles
+    preparation: Preparation
+    seed: int
+
+    @classmethod
+    def of(cls, run: Run) -> Whole:
+        """Raises ConfigError where the particles have gone or changed, DataError where a half is too small."""
+        config = run.config
+        particles = run_particles(run)
+        counts = np.bincount(particles.half, minlength=2)
+        if counts.min() < FEWEST:
+            raise DataError(
+                f"{run.path}: its particles fall into halves of {counts[0]} and {counts[1]}; at least {FEWEST} are "
+                "needed in each (rlnRandomSubset or alignments3D/split says which particle is in which half)"
+            )
+        return cls(run, run_method(run), particles, Preparation(**config["preparation"]), int(config["seed"]))
+
+    def rows(self, half: int) -> np.ndarray:
+        """Numbers of the particles of one half."""
+        return np.flatnonzero(self.particles.half == half)
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """One job: ``name`` of its folder, the ``half`` it sees, ``seed``, ``method``; noise in place of images or not."""
+
+    name: str
+    half: int
+    seed: int
+    method: Any
+    noise: bool = False
+
+
+def pieces_of(whole: Whole, noise: bool) -> list[Piece]:
+    """The two halves, and the same on noise. Seeds differ: networks that start alike would agree about noise."""
+    seeds = (1000 * (whole.seed + 1), 1000 * (whole.seed + 1) + 1)
+    kinds = (("half", False), ("noise", True))[: 2 if noise else 1]
+    return [Piece(f"{k}{half}", half, seeds[half] + 10 * n, whole.method, n) for k, n in kinds for half in range(2)]
+
+
+def image_source(whole: Whole, rows: np.ndarray, noise_seed: int | None, conduct: Conduct) -> Any:
+    """Images of the particles ``rows``, or noise in their place."""
+    device, _ = choose_device(conduct.device)
+    source = ImageSource(
+        _subset(whole, rows), whole.preparation, memory_limit_bytes=conduct.memory_limit, device=device
+    )
+    return source if noise_seed is None else NoiseSource(source, noise_seed)
+
+
+def _subset(whole: Whole, rows: np.ndarray) -> Particles:
+    """Some particles, with halves of their own: whoever sees one half only regularises by halving it again."""
+    halves = np.random.default_rng([whole.seed, 5]).permutation(whole.particles.count)[rows].argsort().argsort() % 2
+    return dataclasses.replace(whole.particles.subset(rows), half=halves.astype(np.int8), half_source="drawn")
+
+
+def piece_source(whole: Whole, piece: Piece, conduct: Conduct) -> Any:
+    """The images that a piece is trained on."""
+    return image_source(whole, whole.rows(piece.half), piece.seed if piece.noise else None, conduct)
+
+
+def run_piece(whole: Whole, piece: Piece, folder: Path, conduct: Conduct) -> Run:
+    """Begin, continue or, where it has finished, return the run of a piece, in ``folder``/NAME.
+
+    Raises DataError where the folder holds another job; whatever training raises.
+    """
+    path = folder / piece.name
+    config = _config(whole, piece)
+    run = Run.open(path) if (path / "config.toml").exists() else Run.create(path, config)
+    _require_same(run, config)
+    if run.finished:
+        return run
+    device, _ = choose_device(conduct.device)
+    source = piece_source(whole, piece, conduct)
+    source.load_all(_reading(conduct))
+    context = build_context(source, piece.seed, getattr(piece.method, "precision", "float32") == "bfloat16")
+    with Processes.join(device) as processes:
+        loop = Loop(
+            piece.method.program(context),
+            source,
+            RunStore(run),
+            seed=piece.seed,
+            device=device,
+            processes=processes,
+            microbatch=piece.method.microbatch,
+            checkpoint_seconds=conduct.checkpoint_seconds,
+            report=conduct.report,
+            asked_to_stop=conduct.asked_to_stop,
+        )
+        state = loop.run()
+    results = piece.method.results(state, context)
+    rows = whole.rows(piece.half)
+    if results.estimates:
+        run.save_estimates({"particle": rows, **results.estimates})
+    run.volumes.mkdir(exist_ok=True)
+    for name, volume in results.maps.items():
+        write_map(run.volumes / f"{name}.mrc", volume, source.pixel_size)
+    run.append_log({"event": "finished", "particles": state.clock.images})
+    return run
+
+
+def piece_method(run: Run) -> Any:
+    """The method of a piece's run."""
+    data = dict(run.config["method"])
+    return from_dict(str(data.pop("room")), data)
+
+
+def _config(whole: Whole, piece: Piece) -> dict[str, Any]:
+    given = {k: v for k, v in whole.run.config["input"].items() if k not in ("count", "images")}
+    rows = whole.rows(piece.half)
+    return {
+        "seed": piece.seed,
+        "method": {"room": "method", **to_dict(piece.method)},
+        "input": {**given, "count": len(rows), "half": piece.half, "noise_for_images": piece.noise},
+        "preparation": {k: v for k, v in dataclasses.asdict(whole.preparation).items() if v is not None},
+        "versions": {"hypermol": __version__, "torch": torch.__version__, "numpy": np.__version__},
+    }
+
+
+def _require_same(run: Run, config: dict[str, Any]) -> None:
+    found = run.config
+    for part in ("seed", "method", "input", "preparation"):
+        if found[part] != config[part]:
+            raise DataError(
+                f"{run.path} belongs to another job (its {part} differs): the run was made anew since it was "
+                f"validated; remove {run.path.parent} and validate again"
+            )
+
+
+def _reading(conduct: Conduct) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        conduct.report({"event": "step", "text": "reading images", "done": done, "total": total})
+
+    return progress
