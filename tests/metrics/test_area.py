@@ -51,6 +51,7 @@ def test_the_truth_has_the_published_best_value():
 
 def test_curves_solved_by_hand():
     assert float(curve_area(torch.tensor([1.0, 1.0, 0.5, -0.5]))) == pytest.approx((1 + 0.75 + 0.5) / 8)
+    assert float(curve_area(torch.tensor([1.0, 1.0, 0.5, -0.5]), signed=True)) == pytest.approx((1 + 0.75 + 0) / 8)
     torch.testing.assert_close(curve_area(torch.ones(2, 64)), torch.full((2,), 63 / 128))
 
 

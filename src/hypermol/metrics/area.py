@@ -37,6 +37,10 @@ def cryobench_area(
     return curve_area(cryobench_curve(first, second, mask))
 
 
-def curve_area(curve: Float[Tensor, "*b s"]) -> Float[Tensor, "*b"]:
-    """The area of ``cryobench_area`` under curves [..., D/2] that are at hand."""
-    return torch.trapezoid(curve.abs(), dx=1 / (2 * curve.shape[-1]), dim=-1)
+def curve_area(curve: Float[Tensor, "*b s"], signed: bool = False) -> Float[Tensor, "*b"]:
+    """The area of ``cryobench_area`` under curves [..., D/2] that are at hand.
+
+    signed: without taking |FSC|, as CryoBench's script for one map per conformation does (its script for one map per
+    image takes it); noise then scores 0.5/D on average, from the first value.
+    """
+    return torch.trapezoid(curve if signed else curve.abs(), dx=1 / (2 * curve.shape[-1]), dim=-1)
