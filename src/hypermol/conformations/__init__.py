@@ -1,7 +1,20 @@
 """Estimators of z: one file each, all returning Hypotheses."""
 
 from hypermol.conformations.encoder import VariationalEncoder, VariationalEncoderNetwork
+from hypermol.conformations.gaussian import GaussianPosterior, gaussian_posterior, truncated
+from hypermol.conformations.known import KnownConformation, KnownConformationEstimator
 from hypermol.conformations.none import NoConformation
 from hypermol.conformations.table import LatentTable, LatentTableEstimator
 
-__all__ = ["LatentTable", "LatentTableEstimator", "NoConformation", "VariationalEncoder", "VariationalEncoderNetwork"]
+__all__ = [
+    "GaussianPosterior",
+    "KnownConformation",
+    "KnownConformationEstimator",
+    "LatentTable",
+    "LatentTableEstimator",
+    "NoConformation",
+    "VariationalEncoder",
+    "VariationalEncoderNetwork",
+    "gaussian_posterior",
+    "truncated",
+]

@@ -1,9 +1,11 @@
 """Closed-form maps from images: back projection, half maps, Wiener filter, FSC."""
 
 from hypermol.reconstruction.accumulators import Accumulators
-from hypermol.reconstruction.consensus import Batches, ConsensusMaps, consensus, form_maps
+from hypermol.reconstruction.consensus import Batches, ConsensusMaps, consensus, form_maps, molecule_mask
 from hypermol.reconstruction.curves import HalfMapCurves, half_map_curves
 from hypermol.reconstruction.insertion import Insertion, insertion
+from hypermol.reconstruction.linear import LinearInsertion, LinearSums
+from hypermol.reconstruction.principal import ordered, power_from_fsc, turned_alike, whitened
 from hypermol.reconstruction.shells import Profile, profile_volume, shell_mean, shell_means
 from hypermol.reconstruction.support import fourier_gain, real_space_gain
 from hypermol.reconstruction.wiener import EMPTY_FRACTION, half_map, signal_power, weighted_map, wiener_map

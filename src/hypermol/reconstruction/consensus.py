@@ -110,7 +110,7 @@ def form_maps(sums: Accumulators, pixel_size: float, seed: int = 0) -> Consensus
     whole = weighted_map(sums, power)
     # the mask needs a filtered map, the best filter needs the FSC inside the mask
     rough = _filtered(whole * window, fsc(first, second, window))
-    mask, origin = _mask(rough, pixel_size, resolution(unmasked, pixel_size, THRESHOLD))
+    mask, origin = molecule_mask(rough, pixel_size, resolution(unmasked, pixel_size, THRESHOLD))
     curves = half_map_curves(first, second, mask, pixel_size, seed)
     map_ = _filtered(whole * window, curves.corrected)
     return ConsensusMaps(map_, whole, torch.stack([first, second]), mask, origin, curves, power, pixel_size)
@@ -120,7 +120,7 @@ def _filtered(map_: Tensor, fsc: Tensor) -> Tensor:
     return filtered(map_, profile_volume(fourier_gain(fsc), map_.shape[-1]))
 
 
-def _mask(map_: Tensor, pixel_size: float, finest: float) -> tuple[Tensor, str]:
+def molecule_mask(map_: Tensor, pixel_size: float, finest: float) -> tuple[Tensor, str]:
     """A soft mask of the molecule, its edge at least four pixels; a sphere where nothing stands out."""
     box = map_.shape[-1]
     widest = box * pixel_size / 4

@@ -1,0 +1,121 @@
+"""Principal volumes in closed form: probabilistic PCA by expectation-maximisation, poses known.
+
+Two models, one per half set, are fitted independently, so that what they share is signal: it gives the Wiener prior of
+each component, and the likelihood of the other half says how many components there are. Then all images together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hypermol.engine import Phase, Program, State, Step
+from hypermol.methods.method import Results
+from hypermol.methods.ppca_steps import Steps
+from hypermol.metrics import resolution
+from hypermol.specs import BuildContext, Count, Share, register
+
+
+@register("method", "ppca")
+@dataclasses.dataclass(frozen=True)
+class PrincipalVolumes:
+    """X = a C P(R)(μ + Σ z_c U_c) + noise, z ~ N(0, 1), by expectation-maximisation.
+
+    z_dim: most components; fewer where the other half's images speak against them (``choose``). passes: with a model
+    per half, up to ``march_start`` of Nyquist; march_passes: while the band grows, to Nyquist or a little beyond what
+    the halves agree on; joint_passes: with one model of all. contrast: whether a is inferred. mask: "auto", "sphere",
+    or a map file (a focus mask).
+    """
+
+    name: str = "ppca"
+    source: str = "Tipping & Bishop 1999, J. R. Stat. Soc. B 61:611; Punjani & Fleet 2021, J. Struct. Biol. 213:107702"
+    z_dim: Count = 6
+    choose: bool = True
+    passes: Count = 8
+    march_passes: Count = 8
+    joint_passes: Count = 2
+    batch_size: Count = 500
+    march_start: Share = 0.25
+    contrast: bool = True
+    mask: str = "auto"
+    oversampling: Count = 2
+
+    represents = "mean and principal volumes on a Fourier grid"
+    infers = "z, closed-form Gaussian posterior; contrast"
+    optimises = "maximum a posteriori, in closed form, by EM"
+    needs_poses = True
+
+    @property
+    def microbatch(self) -> int:
+        """Particles per contribution."""
+        return self.batch_size
+
+    def program(self, context: BuildContext) -> Program:
+        """Halves apart, the number of components, finer, again, all together, and what each particle is."""
+        steps = Steps(self, context)
+        fit = Step(steps.fit_halves, steps.halves_maps)
+        return Program(
+            steps.initial,
+            (
+                self._phase("components", fit, self.passes),
+                self._phase("held out", Step(steps.held_out, steps.promising)),
+                self._phase("sharpen", fit, self.march_passes),
+                self._phase("held out again", Step(steps.held_out, steps.confirmed)),
+                self._phase("together", Step(steps.fit_all, steps.joint_maps), self.joint_passes),
+                self._phase("estimate", Step(steps.estimate, steps.unit_variance)),
+            ),
+        )
+
+    def _phase(self, name: str, step: Step, passes: int = 1) -> Phase:
+        return Phase(name, (step,), passes, self.batch_size, apply_every=None, shuffle=False)
+
+    def results(self, state: State, context: BuildContext) -> Results:
+        """Estimates; maps: consensus = μ, component-1 …, half1 and half2, mask; FSC between the halves' models."""
+        names = ("z", "z_covariance", "contrast", "log_likelihood")
+        estimates = {name: state.table[name].cpu().numpy() for name in names if name in state.table}
+        if "z" in estimates:
+            unit = state.tensors["z_unit"].cpu().float().numpy()
+            estimates["z"] = estimates["z"] / unit
+            estimates["z_covariance"] = estimates["z_covariance"] / (unit[:, None] * unit)
+        joint, halves, curves = (state.tensors[name].cpu() for name in ("joint", "maps", "fsc"))
+        labels = ["consensus", *(f"component-{c}" for c in range(1, len(joint)))]
+        joint = (
+            joint
+            * torch.cat([joint.new_ones(1), state.tensors.get("z_unit", joint.new_ones(0)).cpu().to(joint)])[
+                :, None, None, None
+            ]
+        )
+        maps = dict(zip(labels, joint, strict=True)) | {"mask": state.tensors["mask"].cpu()}
+        maps |= {f"half{h + 1}": halves[h, 0] for h in range(2)}
+        how = "FSC at 0.143 between two models, each fitted to one half set alone; no mask"
+        metrics = {
+            f"resolution_{label}": {"value": resolution(curve, context.pixel_size), "unit": "Å", "how": how}
+            for label, curve in zip(labels, curves, strict=True)
+        }
+        named = {f"fsc_{label}": curve.numpy().astype(np.float32) for label, curve in zip(labels, curves, strict=True)}
+        return Results(estimates, maps, metrics, named, notes=(_verdict(len(joint) - 1, state.data["held_out"]),))
+
+    def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
+        """z [n, K] → μ + Σ z_c U_c; None: μ."""
+        joint = state.tensors["joint"]
+
+        def decode(z: Tensor | None = None) -> Tensor:
+            if z is None:
+                return joint[:1]
+            return joint[0] + torch.tensordot(z.to(joint) * state.tensors["z_unit"].to(joint), joint[1:], 1)
+
+        return decode
+
+
+PPCA = PrincipalVolumes()
+
+
+def _verdict(kept: int, tried: list[Any]) -> str:
+    if kept == 0:
+        return "no motion found: not one component raises the likelihood of images that it was not fitted to"
+    return f"{kept} of {len(tried)} components: each raises the likelihood of images that it was not fitted to"

@@ -1,0 +1,245 @@
+"""The steps of ``ppca``: what each batch contributes, and what follows from the sums of a pass."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hypermol.conformations import GaussianPosterior, gaussian_posterior, truncated
+from hypermol.engine import Contribution, Draws, State
+from hypermol.kernels import slice_moments, volumes_to_grid
+from hypermol.maps import filtered, read_map, soft_sphere
+from hypermol.metrics import fsc, resolution
+from hypermol.reconstruction import (
+    Insertion,
+    LinearInsertion,
+    LinearSums,
+    insertion,
+    molecule_mask,
+    ordered,
+    power_from_fsc,
+    profile_volume,
+    turned_alike,
+    whitened,
+)
+from hypermol.specs import BuildContext
+
+RANDOM_PASSES = 3  # before the prior is learned: components of random coordinates agree in nothing yet
+START_CONTRAST_VARIANCE = 0.02
+FAINTEST_GAIN = 0.04
+DEVIATIONS = 3.0  # by how many standard errors a component must raise the held-out likelihood
+BEYOND = 3  # shells beyond those in which the halves agree that are still looked at
+
+
+@dataclasses.dataclass
+class Steps:
+    """State: maps [2, C, D, D, D] of the halves, joint [C, D, D, D], power and fsc [C, S], mask; data: band, held_out.
+
+    ``settings``: a ``PrincipalVolumes``.
+    """
+
+    settings: Any
+    context: BuildContext
+
+    def __post_init__(self) -> None:
+        self._sliced: tuple[Tensor | None, list[Tensor]] = None, []
+
+    def initial(self) -> State:
+        """No maps yet; the mask is a sphere, or the one given."""
+        context, given = self.context, self.settings.mask
+        box, last = context.box, context.box // 2 - 1
+        sphere = given in ("auto", "sphere")
+        mask = soft_sphere(box, 0.42 * box, 0.06 * box) if sphere else read_map(given)[0].float()
+        band = min(last, max(4, round(self.settings.march_start * last)))
+        data = {"box": box, "pixel_size": context.pixel_size, "points": context.points, "band": band}
+        variance = torch.full((1,), START_CONTRAST_VARIANCE if self.settings.contrast else 0.0, dtype=torch.float64)
+        return State(tensors={"mask": mask, "contrast_variance": variance}, data=data)
+
+    def fit_halves(self, state: State, batch: Any, draws: Draws) -> Contribution:
+        """E-step of each half with its own model; random coordinates in the first pass."""
+        images = _Images.of(batch.limit(state.data["band"]), self.settings.oversampling)
+        if "maps" in state.tensors:
+            return self._sums(self._posterior(state, images, images.half), images)
+        z = draws.normal("z", self.settings.z_dim, dtype=torch.float64)
+        nothing, one = z.new_zeros(len(z)), z.new_ones(len(z))
+        known = GaussianPosterior(z, z.new_zeros(*z.shape, z.shape[1]), one, nothing, nothing)
+        return self._sums(known, images, learn_contrast=False)
+
+    def fit_all(self, state: State, batch: Any, draws: Draws) -> Contribution:
+        """E-step of every particle with the one model, in the band that is known; the sums take every shell."""
+        images = _Images.of(batch, self.settings.oversampling)
+        known = _Images.of(batch.limit(state.data["band"]), self.settings.oversampling)
+        return self._sums(self._posterior(state, known, torch.zeros_like(known.half)), images)
+
+    def estimate(self, state: State, batch: Any, draws: Draws) -> Contribution:
+        """What each particle is, under the final maps."""
+        images = _Images.of(batch.limit(state.data["band"]), self.settings.oversampling)
+        found = self._posterior(state, images, torch.zeros_like(images.half))
+        rows = {"log_likelihood": found.log_evidence.float()}
+        if found.mean.shape[1]:
+            rows |= {"z": found.mean.float(), "z_covariance": found.covariance.float()}
+        if self.settings.contrast:
+            rows["contrast"] = found.contrast.float()
+        power = (found.mean**2).sum(0) + found.covariance.diagonal(dim1=-2, dim2=-1).sum(0)
+        totals: dict[str, Any] = {"power of z": torch.cat([power, power.new_tensor([float(len(found.mean))])])}
+        return Contribution(totals, rows, {"nll": -found.log_evidence.sum()})
+
+    def unit_variance(self, state: State, totals: dict[str, Tensor]) -> State:
+        """What damping has taken from the components is taken from the unit of z as well: E[z²] = 1 as stated."""
+        *power, count = totals["power of z"]
+        tensors = {"z_unit": (torch.stack(power) / count).sqrt()} if power else {}
+        return self._next(state, tensors, {})
+
+    def held_out(self, state: State, batch: Any, draws: Draws) -> Contribution:
+        """How much each further component adds to the log-likelihood of images that its model never saw."""
+        images = _Images.of(batch.limit(state.data["band"]), self.settings.oversampling)
+        gram, projection = self._statistics(state, images, 1 - images.half)
+        variance, counts = float(state.tensors["contrast_variance"]), range(gram.shape[1])
+        found = [gaussian_posterior(*truncated(gram, projection, k), variance).log_evidence for k in counts]
+        steps = torch.stack(found).diff(dim=0)
+        totals = torch.stack([steps.sum(1), steps.square().sum(1), torch.full_like(steps[:, 0], steps.shape[1])])
+        return Contribution({"steps": totals}, info={"nll": -found[-1].sum()})
+
+    def halves_maps(self, state: State, totals: dict[str, Tensor]) -> State:
+        """M-step of each half; both brought to one gauge; the prior that their agreement gives; the next band."""
+        channels, band = totals["moments"].shape[-1], state.data["band"]
+        sums = LinearSums.completed(totals["sums"], self.context.box, channels, self.settings.oversampling)
+        noise = (sums[0].noise() + sums[1].noise()) / 2
+        power = state.tensors["power"].double() if "power" in state.tensors else 3 * noise
+        solved = [half.solve(power, band) for half in sums]
+        fresh = [whitened(maps, moment[0], moment) for maps, moment in zip(solved, totals["moments"], strict=True)]
+        first, second = turned_alike(fresh[0], fresh[1], state.tensors["mask"])
+        maps, tensors = torch.stack([first, second]), dict(state.tensors)
+        if "power" in state.tensors or state.clock.updates + 1 >= RANDOM_PASSES:
+            curves = fsc(first, second)
+            power = power_from_fsc(curves, noise)
+            power[:, band + 1 :] = power[:, band : band + 1]  # shells not yet looked at
+            curves[:, band + 1 :] = 0
+            tensors |= {"fsc": curves, "power": power.float(), "mask": self._mask(state, maps.mean(0), curves)}
+        tensors["maps"] = maps * tensors["mask"]
+        return self._next(state, tensors, totals, band=self._next_band(state, tensors))
+
+    def promising(self, state: State, totals: dict[str, Tensor]) -> State:
+        """Go on with the components that the other half's images confirm in the low band, and one more."""
+        kept, data = self._confirmed(totals)
+        wanted = min(kept + 1, self.settings.z_dim) if self.settings.choose else self.settings.z_dim
+        return self._next(state, _first_channels(state, wanted + 1), {}, **data)
+
+    def confirmed(self, state: State, totals: dict[str, Tensor]) -> State:
+        """Keep the components that the other half's images confirm; the joint model begins with the halves' mean."""
+        kept, data = self._confirmed(totals)
+        channels = 1 + (kept if self.settings.choose else len(data["held_out"]))
+        tensors = _first_channels(state, channels)
+        return self._next(state, {**tensors, "joint": tensors["maps"].mean(0)}, {}, **data)
+
+    def joint_maps(self, state: State, totals: dict[str, Tensor]) -> State:
+        """M-step of all images, under the prior that the halves gave."""
+        box, channels, power = self.context.box, totals["moments"].shape[-1], state.tensors["power"].double()
+        halves = LinearSums.completed(totals["sums"], box, channels, self.settings.oversampling)
+        sums = LinearSums(halves[0].records.add_(halves[1].records), box, channels, self.settings.oversampling)
+        moment = totals["moments"].sum(0)
+        maps = ordered(whitened(sums.solve(power), moment[0], moment))
+        # the mask belongs before the radial filter: noise at its edge would leak from strong shells into damped ones
+        gain = (power / (power + sums.noise())).clamp(min=FAINTEST_GAIN)
+        mask = state.tensors["mask"]
+        joint = torch.stack([_masked(map_, row, mask) for map_, row in zip(maps, gain, strict=True)])
+        return self._next(state, {"joint": joint}, totals)
+
+    def _mask(self, state: State, maps: Tensor, curves: Tensor) -> Tensor:
+        """Around all that is there and all that moves."""
+        if self.settings.mask != "auto":
+            return state.tensors["mask"]
+        density = maps[0].clamp(min=0) + maps[1:].square().sum(0).sqrt()
+        return molecule_mask(density, self.context.pixel_size, resolution(curves[0], self.context.pixel_size))[0]
+
+    def _next_band(self, state: State, tensors: dict[str, Tensor]) -> int:
+        """As it is, until the phase in which it grows: to Nyquist by its last pass but one, or as far as there is
+        something to see."""
+        band, last = int(state.data["band"]), self.context.box // 2 - 1
+        if state.clock.phase == 0:
+            return band
+        left = max(1, self.settings.march_passes - 2 - state.clock.pass_index)
+        agreed = int((tensors["fsc"][0] > 0.143).int().cumprod(0).sum())
+        return max(band, min(band + -(-(last - band) // left), agreed - 1 + BEYOND, last))
+
+    def _confirmed(self, totals: dict[str, Tensor]) -> tuple[int, dict[str, Any]]:
+        total, squares, count = totals["steps"].double()
+        mean = total / count
+        error = ((squares / count - mean**2).clamp(min=0) / count).sqrt()
+        found = torch.nonzero(mean > DEVIATIONS * error)[:, 0]
+        rows = [[float(m), float(e)] for m, e in zip(mean, error, strict=True)]
+        return (int(found[-1]) + 1 if len(found) else 0), {"held_out": rows}
+
+    def _next(self, state: State, tensors: dict[str, Tensor], totals: dict[str, Tensor], **data: Any) -> State:
+        if "contrast" in totals and "power" in state.tensors:
+            first, second, count = totals["contrast"]
+            mean = first / count  # the scale of all contrasts is free: the maps take it up
+            tensors["contrast_variance"] = (second / count / mean**2 - 1).clamp(min=0).reshape(1)
+            tensors |= {name: tensors[name] * mean.to(tensors[name]) for name in ("maps", "joint") if name in tensors}
+        return State(tensors={**state.tensors, **tensors}, data={**state.data, **data})
+
+    def _statistics(self, state: State, images: _Images, model: Tensor) -> tuple[Tensor, Tensor]:
+        """Gram matrices and projections per particle; ``model`` [B]: which of the grids each particle is held to."""
+        grids, parts, kind = self._grids(state), images.parts, model[images.owner]
+        channels = grids[0].shape[-1]
+        gram = torch.zeros(len(model), channels, channels, dtype=torch.float64, device=model.device)
+        projection = gram.new_zeros(len(model), channels)
+        for which, grid in enumerate(grids):
+            some = torch.nonzero(kind == which)[:, 0]
+            if len(some) == 0:
+                continue
+            data = parts.numerator[some], parts.weight[some], parts.rotation[some], parts.lattice.k
+            found = slice_moments(grid, *data, parts.lattice.box, self.settings.oversampling)
+            gram.index_add_(0, images.owner[some], found[0])
+            projection.index_add_(0, images.owner[some], found[1])
+        return gram, projection
+
+    def _posterior(self, state: State, images: _Images, model: Tensor) -> GaussianPosterior:
+        gram, projection = self._statistics(state, images, model)
+        return gaussian_posterior(gram, projection, float(state.tensors["contrast_variance"]))
+
+    def _sums(self, posterior: GaussianPosterior, images: _Images, learn_contrast: bool = True) -> Contribution:
+        first, second = posterior.moments()
+        squared = posterior.contrast**2 + posterior.contrast_variance
+        moments = torch.zeros(2, *second.shape[1:], dtype=torch.float64, device=second.device)
+        moments.index_add_(0, images.half, second / squared[:, None, None])
+        deposit = LinearInsertion(images.parts, first[images.owner], second[images.owner])
+        totals: dict[str, Any] = {"sums": deposit, "moments": moments}
+        if self.settings.contrast and learn_contrast:
+            contrast = posterior.contrast
+            totals["contrast"] = torch.stack([contrast.sum(), squared.sum(), contrast.new_tensor(float(len(contrast)))])
+        return Contribution(totals, info={"nll": -posterior.log_evidence.sum()})
+
+    def _grids(self, state: State) -> list[Tensor]:
+        """Fourier grids of the present maps, made once per update: the halves' models, or the joint one."""
+        maps = state.tensors["joint"] if "joint" in state.tensors else state.tensors["maps"]
+        if self._sliced[0] is not maps:
+            models = [maps] if "joint" in state.tensors else list(maps)
+            self._sliced = maps, [volumes_to_grid(m, self.settings.oversampling) for m in models]
+        return self._sliced[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Images:
+    """The valid images of a batch ready for slicing and insertion; owner [n]: the particle of each; half [B]."""
+
+    parts: Insertion
+    owner: Tensor
+    half: Tensor
+
+    @staticmethod
+    def of(batch: Any, oversampling: int) -> _Images:
+        return _Images(insertion(batch, oversampling), torch.nonzero(batch.valid)[:, 0], batch.half)
+
+
+def _first_channels(state: State, channels: int) -> dict[str, Tensor]:
+    tensors = {name: state.tensors[name][:channels].contiguous() for name in ("power", "fsc")}
+    return {**tensors, "maps": state.tensors["maps"][:, :channels].contiguous()}
+
+
+def _masked(map_: Tensor, gain: Tensor, mask: Tensor) -> Tensor:
+    box = map_.shape[-1]
+    return filtered(filtered(map_, profile_volume(1 / gain, box)) * mask, profile_volume(gain, box))

@@ -1,0 +1,63 @@
+"""Principal volumes: motion found where there is one, none where there is none, contrast, and rebuilding."""
+
+import numpy as np
+import pytest
+import torch
+
+from hypermol.maps import read_map
+from hypermol.methods import configured, find_method, rebuild, train
+from hypermol.metrics import best_direction, fsc, fsc_mean
+from hypermol.simulation import Recipe, Truth, simulate
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ppca")
+    simulate(Recipe(name="hinge", n=1500, box=32, snr=0.5, seed=4), folder / "data")
+    return train(folder / "data" / "particles.star", find_method("ppca"), folder / "run", seed=0), folder / "data"
+
+
+def test_finds_the_hinge_and_maps_that_move_with_it(moving):
+    run, data = moving
+    truth, trained = Truth.load(data), rebuild(run)
+    z = trained.latent()
+    assert 1 <= z.shape[1] <= 4
+    assert best_direction(z, truth.conformation[:, 0], truth.half == 0).spearman > 0.9
+    mask, mean = truth.mask().float(), truth.mean_map().float()
+    ends = [int(truth.conformation[:, 0].argmin()), int(truth.conformation[:, 0].argmax())]
+    for particle in ends:
+        exact = truth.map(particle).float()
+        at_z, consensus = (fsc_mean(fsc(m.float(), exact, mask)) for m in (trained.map_of(particle), mean))
+        assert at_z > consensus
+
+
+def test_writes_what_a_user_expects(moving):
+    run, _ = moving
+    estimates = run.estimates()
+    count = estimates["z"].shape[1]
+    assert estimates["z_covariance"].shape == (1500, count, count)
+    np.testing.assert_allclose(estimates["z"].mean(0), 0, atol=0.1)
+    spread = np.cov(estimates["z"].T).reshape(count, count) + estimates["z_covariance"].mean(0)
+    np.testing.assert_allclose(spread, np.eye(count), atol=0.15)
+    for name in ("consensus", "component-1", "half1", "half2", "mask"):
+        assert read_map(run.volumes / f"{name}.mrc")[0].shape == (32, 32, 32)
+    components = torch.stack([read_map(run.volumes / f"component-{c + 1}.mrc")[0] for c in range(count)]).flatten(1)
+    overlap = components @ components.T
+    assert (overlap.diagonal().diff() <= 0).all()
+    off = overlap - torch.diag(overlap.diagonal())
+    assert off.abs().max() < 0.1 * overlap.diagonal().max()
+    assert "resolution_component-1" in run.metrics()
+
+
+def test_says_no_motion_of_a_rigid_molecule(tmp_path):
+    simulate(Recipe(name="homogeneous", n=1000, box=32, snr=0.5, seed=1), tmp_path / "data")
+    run = train(tmp_path / "data" / "particles.star", find_method("ppca"), tmp_path / "run", seed=0)
+    assert "z" not in run.estimates()
+    assert any("no motion found" in row.get("text", "") for row in run.log())
+
+
+def test_components_asked_for_are_kept_when_nothing_is_chosen(moving, tmp_path):
+    _, data = moving
+    method = configured(find_method("ppca"), {"z_dim": 2, "choose": False, "passes": 4, "march_passes": 3})
+    run = train(data / "particles.star", method, tmp_path / "run", seed=0)
+    assert run.estimates()["z"].shape == (1500, 2)
