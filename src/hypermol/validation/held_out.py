@@ -11,9 +11,10 @@ from torch import Tensor
 from hypermol.kernels import slice_grid, volume_to_grid
 from hypermol.maps import read_map
 from hypermol.validation.inference import Frozen, batches
-from hypermol.validation.refinement import ELBO_SAMPLES, evidence_bound, log_likelihoods
+from hypermol.validation.refinement import ELBO_SAMPLES, Posterior, evidence_bound, log_likelihoods, refine
 
 PARTICLES = 500
+STEPS = 60
 
 
 class MapVolume:
@@ -46,7 +47,7 @@ def held_out(model: Frozen, source: Any) -> dict[str, np.ndarray]:
     for batch in batches(source, PARTICLES):
         still = centre.to(batch.images.device).expand(batch.size, 1, -1)
         rows = {
-            "elbo": evidence_bound(model.model, batch, model.posterior(batch), ELBO_SAMPLES)["elbo"],
+            "elbo": evidence_bound(model.model, batch, _posterior(model, batch), ELBO_SAMPLES)["elbo"],
             "still": log_likelihoods(model.model, batch, still)[:, 0],
         }
         if one_map is not None:
@@ -54,6 +55,12 @@ def held_out(model: Frozen, source: Any) -> dict[str, np.ndarray]:
         for name, values in rows.items():
             found.setdefault(name, []).append(values.cpu())
     return {name: torch.cat(values).numpy() for name, values in found.items()}
+
+
+def _posterior(model: Frozen, batch: Any) -> Posterior:
+    """That of the encoder; of a table, whose z is a point, a Gaussian refined from there: a point has no bound."""
+    found = model.posterior(batch)
+    return found if model.has_encoder else refine(model.model, batch, found.widened(), STEPS)
 
 
 def gains(rows: list[dict[str, np.ndarray]]) -> dict[str, Any]:

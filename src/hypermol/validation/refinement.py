@@ -18,6 +18,7 @@ from hypermol.posteriors import Hypotheses, standard_normal_divergence
 
 ELBO_SAMPLES = 8
 START_DEVIATION = 0.3
+"""Of a posterior that is refined from a point."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,12 @@ class Posterior:
 
     mean: Tensor
     variance: Tensor | None = None
+
+    def widened(self) -> Posterior:
+        """With a variance where there was none, so that there is a bound to refine."""
+        if self.variance is not None:
+            return self
+        return Posterior(self.mean, torch.full_like(self.mean, START_DEVIATION**2))
 
     @property
     def divergence(self) -> Tensor:
@@ -69,9 +76,9 @@ def refine(model: Any, batch: Any, start: Posterior | None, steps: int, learning
     optimiser = torch.optim.Adam(moving, lr=learning_rate)
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = learning_rate * (1 - step / steps)
-        loss = -_stochastic_bound(model, batch, mean, moving[1] if len(moving) > 1 else None, step).sum()
-        optimiser.zero_grad()
         with torch.enable_grad():
+            loss = -_stochastic_bound(model, batch, mean, moving[1] if len(moving) > 1 else None, step).sum()
+            optimiser.zero_grad()
             loss.backward()
         optimiser.step()
     return Posterior(mean.detach(), moving[1].detach().exp() if len(moving) > 1 else None)

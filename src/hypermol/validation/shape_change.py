@@ -15,7 +15,8 @@ from hypermol.imaging import fft3, ifft3
 from hypermol.metrics import shell_numbers
 from hypermol.shapes import Float
 
-ROUNDS = 2
+FAINTEST = 1e-3
+"""A shell counts as if its power were at least this share of the strongest one's: real maps have noise everywhere."""
 
 
 def shape_change(change: Float[Tensor, "q d d d"], map_: Float[Tensor, "d d d"]) -> Float[Tensor, "q d d d"]:
@@ -26,18 +27,26 @@ def shape_change(change: Float[Tensor, "q d d d"], map_: Float[Tensor, "d d d"])
     """
     box = map_.shape[-1]
     number = shell_numbers(box).flatten().clamp(max=box // 2)
-    whole = fft3(map_.double()).flatten()
-    point = torch.ones_like(whole)
-    moves = torch.stack([fft3(move).flatten() for move in _rigid_moves(map_.double())])
+    radial = _radial(fft3(map_.double()).flatten(), number)
+    moves = torch.stack([_without(fft3(move).flatten(), radial, number) for move in _rigid_moves(map_.double())])
     kept = []
     for one in change.double():
-        rest = fft3(one).flatten()
-        for _ in range(ROUNDS):
-            rest = rest - _fitted(rest, moves, number, box)
-            rest = rest - _filtered(rest, whole, number, box)
-            rest = rest - _filtered(rest, point, number, box)
+        rest = _without(fft3(one).flatten(), radial, number)
+        rest = rest - _fitted(rest, moves, number)
         kept.append(ifft3(rest.reshape(box, box, box)).real)
     return torch.stack(kept).to(change)
+
+
+def _radial(whole: Tensor, number: Tensor) -> list[Tensor]:
+    """Functions of |k|, and such times the map, piecewise linear over the shells; orthogonal to each other in each."""
+    box = round(len(number) ** (1 / 3))
+    axis = (torch.arange(box) - box // 2).double()
+    within = (axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2).sqrt().flatten() - number
+    point = torch.ones_like(whole)
+    found: list[Tensor] = []
+    for function in (point, within * point, whole, within * whole):
+        found.append(_without(function, found, number))
+    return found
 
 
 def _rigid_moves(map_: Tensor) -> Tensor:
@@ -53,10 +62,12 @@ def _rigid_moves(map_: Tensor) -> Tensor:
     return torch.stack([*slope, *turns])
 
 
-def _fitted(values: Tensor, moves: Tensor, number: Tensor, box: int) -> Tensor:
-    power = _per_shell(values.abs().square(), number, box) / torch.bincount(number, minlength=box // 2 + 1)
-    weight = 1 / power.clamp(min=1e-12 * float(power.max()) + 1e-300)
-    weight[box // 2] = 0.0
+def _fitted(values: Tensor, moves: Tensor, number: Tensor) -> Tensor:
+    """The mixture of moves nearest to ``values``; nothing beyond the last shell counts."""
+    last = int(number.max())
+    power = _per_shell(values.abs().square(), number) / torch.bincount(number, minlength=last + 1)
+    weight = 1 / power.clamp(min=FAINTEST * float(power.max()) + 1e-300)
+    weight[last] = 0.0
     weighted = moves * weight[number]
     normal = (weighted @ moves.conj().T).real
     scale = normal.diagonal().sqrt().clamp(min=1e-300)
@@ -65,11 +76,15 @@ def _fitted(values: Tensor, moves: Tensor, number: Tensor, box: int) -> Tensor:
     return (solved[:, 0] / scale).to(moves.dtype) @ moves
 
 
-def _filtered(values: Tensor, whole: Tensor, number: Tensor, box: int) -> Tensor:
-    cross = _per_shell((values * whole.conj()).real, number, box)
-    power = _per_shell(whole.abs().square(), number, box)
-    return (cross / power.clamp(min=1e-300))[number] * whole
+def _without(values: Tensor, others: list[Tensor], number: Tensor) -> Tensor:
+    """``values`` less the best multiple per shell of each of ``others``, which are orthogonal to each other there."""
+    for other in others:
+        cross = _per_shell((values * other.conj()).real, number)
+        power = _per_shell(other.abs().square(), number)
+        share = torch.where(power > 1e-12 * power.max(), cross / power.clamp(min=1e-300), 0.0)
+        values = values - share[number] * other
+    return values
 
 
-def _per_shell(values: Tensor, number: Tensor, box: int) -> Tensor:
-    return torch.zeros(box // 2 + 1, dtype=values.dtype).index_add_(0, number, values)
+def _per_shell(values: Tensor, number: Tensor) -> Tensor:
+    return torch.zeros(int(number.max()) + 1, dtype=values.dtype).index_add_(0, number, values)

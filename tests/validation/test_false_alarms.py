@@ -1,0 +1,52 @@
+"""The verdict where the truth is known: a hinge moves; the same molecule held rigid does not, whatever the seed.
+
+The rigid ones are validated without the run on noise, which could only make the test more careful.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from small_runs import QUIET, SETTINGS, molecule, untrained
+
+from hypermol.validation import Asked, validate_run
+
+RIGID_SEEDS = 20
+HINGE_SEEDS = 5
+
+
+def _tell(name: str, found: list[dict]) -> None:
+    """Keep the figures where a folder for them is named."""
+    if "HYPERMOL_FIGURES" in os.environ:
+        Path(os.environ["HYPERMOL_FIGURES"], name).write_text(json.dumps(found, indent=1))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_rigid_molecule_has_no_motion(tmp_path: Path):
+    found = []
+    for seed in range(RIGID_SEEDS):
+        star = molecule(tmp_path / f"data{seed}", False, seed)
+        run = untrained(star, tmp_path / f"run{seed}", SETTINGS, seed=seed)
+        result = validate_run(run, Asked(noise=False), QUIET)
+        found.append({"seed": seed, "motion": result["motion"], "above_chance": result["axes"][0]["significance"]})
+        _tell("rigid.json", found)
+    assert sum(one["motion"] for one in found) <= 1, found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_hinge_moves(tmp_path: Path):
+    found = []
+    for seed in range(HINGE_SEEDS):
+        star = molecule(tmp_path / f"data{seed}", True, 100 + seed)
+        run = untrained(star, tmp_path / f"run{seed}", SETTINGS, seed=seed)
+        result = validate_run(run, Asked(), QUIET)
+        best, noise = result["axes"][0], result["noise"]
+        found.append({"seed": seed, "best": best, "noise": noise["significance"], "verdict": result["verdict"]})
+        _tell("hinge.json", found)
+        assert best["real"]
+        assert best["resolution"] < 20
+        assert noise["significance"] < best["significance"] / 2
+        assert result["verdict"][0].startswith("Motion along ax")
