@@ -43,9 +43,10 @@ def agreement_of_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
     Raises ConfigError where a run has no z, or other particles.
     """
-    latent = []
     for run in runs:
         _require_same_particles(runs[0], run)
+    latent = []
+    for run in runs:
         estimates = run.estimates()
         if "z" not in estimates:
             raise ConfigError(f"{run.path}: its method infers no z, so there is no landscape to compare")
