@@ -28,6 +28,7 @@ from hypermol.simulation import Truth
 SEED_OF_CLUSTERS = 0
 RARE = 0.05
 """A state with a smaller share is scored by itself as well."""
+NEIGHBOURS = 5
 
 
 def score(truth: Truth, answer: Answer, particles: np.ndarray, bound: Figures) -> Figures:
@@ -120,15 +121,17 @@ def _rare(truth: Truth, z: np.ndarray) -> Figures:
         return {}
     intact = truth.intact
     value = _told_apart(z[intact], truth.state[intact] == rare, truth.half[intact] == 0)
-    how = "best direction of z for the rare state, fitted on half set 0; area under ROC on half set 1, 0.5: by chance"
+    how = f"share of it among the {NEIGHBOURS} nearest z of half set 0, area under ROC on half set 1; 0.5: by chance"
     return {f"rare state ({100 * shares[rare]:g} %) told apart": figure(value, how)}
 
 
 def _told_apart(z: np.ndarray, positive: np.ndarray, fit: np.ndarray) -> float:
-    """Area under the ROC on the particles not in ``fit`` of the direction of z that is best on those in it."""
-    design = np.concatenate([z, np.ones((len(z), 1))], axis=1).astype(np.float64)
-    weights = np.linalg.lstsq(design[fit], positive[fit].astype(np.float64), rcond=None)[0]
-    return area_under_roc(design[~fit] @ weights, positive[~fit])
+    """Area under the ROC, on the particles not in ``fit``, of the share of positives among the nearest ones in it."""
+    from scipy.spatial import cKDTree
+
+    spread = np.maximum(z.std(axis=0), 1e-9)
+    nearest = cKDTree(z[fit] / spread).query(z[~fit] / spread, k=min(NEIGHBOURS, int(fit.sum())))[1]
+    return area_under_roc(positive[fit][nearest].mean(axis=1), positive[~fit])
 
 
 def pose_figures(truth: Truth, answer: Answer) -> Figures:
@@ -186,6 +189,8 @@ def junk_figures(truth: Truth, answer: Answer) -> Figures:
         figures["junk told apart by likelihood"] = figure(area_under_roc(-answer.log_likelihood, junk), how)
     if answer.z is not None:
         value = _told_apart(answer.z, junk, truth.half == 0)
-        how = "best direction of z for junk, fitted on half set 0; area under ROC on half set 1, 0.5: by chance"
+        how = (
+            f"share of it among the {NEIGHBOURS} nearest z of half set 0, area under ROC on half set 1; 0.5: by chance"
+        )
         figures["junk told apart by z"] = figure(value, how)
     return figures

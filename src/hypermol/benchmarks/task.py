@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Figures = dict[str, dict[str, Any]]
 COMPARED = {"tiny": 12, "small": 100, "paper": 100}
 """Particles whose maps are held against their own."""
-BOUND = {"tiny": 30, "small": 300, "paper": 1000}
+BOUND = {"tiny": 20, "small": 300, "paper": 1000}
 """Particles whose posterior under the true model is worked out."""
 
 
