@@ -13,12 +13,15 @@ from torch import Tensor
 from hypermol.engine import Draws, RunStore, choose_device, install
 from hypermol.errors import ConfigError
 from hypermol.methods import Conduct
-from hypermol.methods.context import build_context
 from hypermol.runs import Run
-from hypermol.validation.pieces import Whole, image_source, piece_method
+from hypermol.specs import BuildContext
+from hypermol.validation.pieces import Whole, half_source, piece_method
 from hypermol.validation.refinement import ELBO_SAMPLES, Posterior, evidence_bound, refine
 
 BATCH = 256
+POINTS = 1 << 18
+"""Fourier pixels of a batch: decoders hold some hundreds of numbers for each."""
+
 TABLE_STEPS = 60
 """Gradient steps per particle for a method that keeps a table of z and has no encoder."""
 
@@ -50,7 +53,7 @@ def transferable(method: Any) -> bool:
     return hasattr(method, "model") and getattr(getattr(method, "conformation", None), "z_dim", 0) > 0
 
 
-def frozen(run: Run, whole: Whole, conduct: Conduct) -> Frozen:
+def frozen(run: Run, conduct: Conduct) -> Frozen:
     """The model of a finished piece. Raises ConfigError for a method without z, or whose parts cannot be taken."""
     method = piece_method(run)
     if not transferable(method):
@@ -59,10 +62,17 @@ def frozen(run: Run, whole: Whole, conduct: Conduct) -> Frozen:
     state = RunStore(run).latest()
     if state is None:
         raise ConfigError(f"{run.path} has no checkpoint; remove it and validate again")
-    source = image_source(whole, whole.rows(int(run.config["input"]["half"])), None, conduct)
     box = int(state.data["box"])
-    context = dataclasses.replace(  # everything that the data gave is in the checkpoint
-        build_context(source, run.config["seed"]), consensus=lambda: torch.zeros(box, box, box)
+    blank = torch.ones(box // 2)  # everything that the data gave is in the checkpoint
+    context = BuildContext(
+        box=box,
+        pixel_size=float(state.data["pixel_size"]),
+        count=int(run.config["input"]["count"]),
+        points=int(state.data["points"]),
+        signal=blank,
+        noise=blank,
+        seed=run.config["seed"],
+        consensus=lambda: torch.zeros(box, box, box),
     )
     model = install(method.model(context), state).to(device).eval().requires_grad_(False)
     return Frozen(run, model, method, not hasattr(method.conformation, "spread"))
@@ -75,7 +85,7 @@ def look_at_half(run: Run, whole: Whole, conduct: Conduct) -> dict[str, np.ndarr
     def progress(done: int, total: int) -> None:
         conduct.report({"event": "step", "text": "particles", "done": done, "total": total})
 
-    return look(frozen(run, whole, conduct), image_source(whole, whole.rows(other), None, conduct), progress=progress)
+    return look(frozen(run, conduct), half_source(whole, other, conduct), progress=progress)
 
 
 def look(
@@ -108,7 +118,8 @@ def batches(source: Any, count: int | None = None) -> Iterator[Any]:
     order = torch.arange(source.count)
     if count is not None and count < source.count:
         order = torch.linspace(0, source.count - 1, count).round().long().unique()
-    yield from source.stream(order.split(BATCH))
+    size = max(1, min(BATCH, POINTS // source.lattice.size))
+    yield from source.stream(order.split(size))
 
 
 def _draws(batch: Any) -> Draws:

@@ -9,7 +9,7 @@ from hypermol.validation.amortisation import amortisation_gap
 from hypermol.validation.calibration import calibration, standardised_errors
 from hypermol.validation.held_out import gains, held_out
 from hypermol.validation.inference import frozen, transferable
-from hypermol.validation.pieces import image_source
+from hypermol.validation.pieces import half_source
 from hypermol.validation.stages import Stages
 
 
@@ -18,8 +18,8 @@ def model_checks(stages: Stages, runs: tuple[Run, Run]) -> dict[str, Any]:
     none: calibration and amortisation ask for an encoder with a posterior."""
     if not transferable(stages.whole.method):
         return {"held_out": None, "calibration": None, "amortisation": None}
-    models = [frozen(run, stages.whole, stages.conduct) for run in runs]
-    unseen = [image_source(stages.whole, stages.whole.rows(1 - half), None, stages.conduct) for half in range(2)]
+    models = [frozen(run, stages.conduct) for run in runs]
+    unseen = [half_source(stages.whole, 1 - half, stages.conduct) for half in range(2)]
     names = [[run.path.name, run.config["seed"], run.config["method"]] for run in runs]
     stages.begin("likelihood of images never seen")
     found: dict[str, Any] = {

@@ -37,6 +37,9 @@ class Whole:
     particles: Particles
     preparation: Preparation
     seed: int
+    sources: dict[int, ImageSource] = dataclasses.field(
+        default_factory=dict, compare=False
+    )  # of each half, once opened
 
     @classmethod
     def of(cls, run: Run) -> Whole:
@@ -74,13 +77,14 @@ def pieces_of(whole: Whole, noise: bool) -> list[Piece]:
     return [Piece(f"{k}{half}", half, seeds[half] + 10 * n, whole.method, n) for k, n in kinds for half in range(2)]
 
 
-def image_source(whole: Whole, rows: np.ndarray, noise_seed: int | None, conduct: Conduct) -> Any:
-    """Images of the particles ``rows``, or noise in their place."""
-    device, _ = choose_device(conduct.device)
-    source = ImageSource(
-        _subset(whole, rows), whole.preparation, memory_limit_bytes=conduct.memory_limit, device=device
-    )
-    return source if noise_seed is None else NoiseSource(source, noise_seed)
+def half_source(whole: Whole, half: int, conduct: Conduct) -> ImageSource:
+    """Images of one half, opened once: all stages use the same prepared images."""
+    if half not in whole.sources:
+        device, _ = choose_device(conduct.device)
+        limit = None if conduct.memory_limit is None else conduct.memory_limit // 2
+        subset = _subset(whole, whole.rows(half))
+        whole.sources[half] = ImageSource(subset, whole.preparation, memory_limit_bytes=limit, device=device)
+    return whole.sources[half]
 
 
 def _subset(whole: Whole, rows: np.ndarray) -> Particles:
@@ -90,8 +94,9 @@ def _subset(whole: Whole, rows: np.ndarray) -> Particles:
 
 
 def piece_source(whole: Whole, piece: Piece, conduct: Conduct) -> Any:
-    """The images that a piece is trained on."""
-    return image_source(whole, whole.rows(piece.half), piece.seed if piece.noise else None, conduct)
+    """The images that a piece is trained on: those of its half, or noise in their place."""
+    source = half_source(whole, piece.half, conduct)
+    return NoiseSource(source, piece.seed) if piece.noise else source
 
 
 def run_piece(whole: Whole, piece: Piece, folder: Path, conduct: Conduct) -> Run:

@@ -35,9 +35,11 @@ FORMAT = 1
 @dataclasses.dataclass(frozen=True)
 class Asked:
     """What is done beyond the halves. noise: the same on noise for images; seeds: more runs of half 0 with other seeds;
-    settings: more runs of half 0, each with one setting changed; others: runs on the same data to compare with."""
+    settings: more runs of half 0, each with one setting changed; others: runs on the same data to compare with. checks:
+    what the models say of unseen images (likelihood, calibration, amortisation), on which the verdict does not rest."""
 
     noise: bool = True
+    checks: bool = True
     seeds: int = 0
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     others: tuple[Run, ...] = ()
@@ -66,6 +68,7 @@ def validate_run(run: Run, asked: Asked | None = None, conduct: Conduct | None =
     found["still"] = stages.still((halves[0], halves[1]), (runs["half0"], runs["half1"]), heterogeneous)
     if heterogeneous:
         found |= _heterogeneous(stages, jobs, runs, [words for words, _ in more])
+        found |= model_checks(stages, (runs["half0"], runs["half1"])) if asked.checks else {}
     found["agreement"] = agreement
     return _written(run, found)
 
@@ -83,7 +86,6 @@ def _heterogeneous(stages: Stages, jobs: list[Piece], runs: dict[str, Run], chan
     if motion.count:
         chosen = next((j for j, axis in enumerate(found["axes"]) if axis["real"]), 0)
         found["states"] = stages.states(motion, chosen, pieces, pair)
-    found |= model_checks(stages, pair)
     reference = stages.own_coordinates(motion, pair)[0][:, 0] if motion.count else None
     found["sensitivity"] = [
         {"changed": words, **stages.compared((piece, jobs[1]), (runs[piece.name], pair[1]), reference)}
