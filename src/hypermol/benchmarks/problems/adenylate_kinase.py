@@ -12,7 +12,7 @@ ADENYLATE_KINASE = Problem(
     recipe={},
     tiers={
         "tiny": {"n": 240, "box": 16, "pixel_size": EXTENT / 16, "snr": 2.0},
-        "small": {"n": 3000, "box": 32, "pixel_size": EXTENT / 32, "snr": 0.3},
+        "small": {"n": 2000, "box": 32, "pixel_size": EXTENT / 32, "snr": 0.3},
         "paper": {"n": 50_000, "box": 64, "pixel_size": EXTENT / 64, "snr": 0.05},
     },
     molecule=adenylate_kinase,

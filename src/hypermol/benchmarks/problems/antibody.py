@@ -12,7 +12,7 @@ IGG_1D = Problem(
     recipe={"levels": 100, "range_deg": (0.0, 360.0)},
     tiers={
         "tiny": {"n": 240, "box": 16, "pixel_size": EXTENT / 16, "snr": 2.0, "levels": 12},
-        "small": {"n": 3000, "box": 32, "pixel_size": EXTENT / 32, "snr": 0.1},
+        "small": {"n": 2000, "box": 32, "pixel_size": EXTENT / 32, "snr": 0.1},
         "paper": {"n": 100_000, "box": 128, "pixel_size": EXTENT / 128, "snr": 0.01},
     },
     molecule=antibody,

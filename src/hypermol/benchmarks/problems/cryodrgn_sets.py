@@ -8,7 +8,7 @@ from hypermol.simulation import MOTIONS, PAPER
 
 SOURCE = "Zhong, Bepler, Davis & Berger 2020, ICLR, appendices B and C; a pseudo-protein in place of theirs"
 TINY = {"n": 240, "box": 16, "snr": 2.0, "shift_px": 1.0, "ctf": True}
-SMALL = {"n": 3000, "box": 32, "snr": 0.3, "shift_px": 2.0, "ctf": True}
+SMALL = {"n": 2000, "box": 32, "snr": 0.5, "shift_px": 2.0, "ctf": True}
 
 
 def _problem(name: str, **tiny: object) -> Problem:

@@ -10,7 +10,7 @@ HINGE = Problem(
     recipe={"name": "hinge"},
     tiers={
         "tiny": {"n": 240, "box": 16, "snr": 2.0, "shift_px": 1.0},
-        "small": {"n": 3000, "box": 32, "snr": 0.3, "shift_px": 2.0},
+        "small": {"n": 2000, "box": 32, "snr": 0.5, "shift_px": 2.0},
         "paper": {"n": 10_000, "box": 64, "snr": 0.1},
     },
 )

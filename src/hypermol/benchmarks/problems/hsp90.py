@@ -8,7 +8,7 @@ SOURCE = "Gupta, Phan, Yoo & Unser 2020, ECCV workshops, section 4.1"
 COMMON = {"range_deg": (0.0, 20.0), "pixel_size": 5.0, "shift_px": 0.0, "defocus_um": (1.0, 2.0)}
 TIERS = {
     "tiny": {"n": 240, "box": 32, "snr": 1.0},
-    "small": {"n": 3000, "box": 32, "snr": 0.1},
+    "small": {"n": 2000, "box": 32, "snr": 0.1},
     "paper": {"n": 100_000, "box": 32, "snr": 0.1},
 }
 

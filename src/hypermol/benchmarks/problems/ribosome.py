@@ -14,7 +14,7 @@ def _problem(name: str, words: str, images: int, **recipe: object) -> Problem:
         return {"n": n, "box": box, "pixel_size": EXTENT / box, "snr": snr}
 
     common = {"range_deg": TURN, "defocus": "log-normal", **recipe}
-    tiers = {"tiny": size(240, 16, 2.0), "small": size(3000, 32, 0.1), "paper": size(images, 128, 0.1)}
+    tiers = {"tiny": size(240, 16, 2.0), "small": size(2000, 32, 0.2), "paper": size(images, 128, 0.1)}
     return Problem(name, words, SOURCE, common, tiers, ribosome)
 
 

@@ -6,7 +6,7 @@ from hypermol.benchmarks.problem import Problem
 SOURCE = "hypermol's own, after Toader et al. 2022, section 9"
 TIERS = {
     "tiny": {"n": 240, "box": 16, "snr": 2.0, "shift_px": 1.0},
-    "small": {"n": 3000, "box": 32, "snr": 0.3, "shift_px": 2.0},
+    "small": {"n": 2000, "box": 32, "snr": 0.5, "shift_px": 2.0},
     "paper": {"n": 50_000, "box": 64, "snr": 0.1},
 }
 POPULATIONS = (0.49, 0.02, 0.49)
