@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from hypermol.benchmarks.cells import run_cell, run_suite
-from hypermol.benchmarks.entrants import ENTRANTS, Ours, find_entrant
+from hypermol.benchmarks.entrants import ENTRANTS, find_entrant
 from hypermol.benchmarks.given import Given
 from hypermol.benchmarks.measure import ProgramFailed, measured
 from hypermol.benchmarks.problem import find_problem
@@ -34,6 +34,7 @@ class Stub:
     present: bool = True
     family: str = "elsewhere"
     ours: bool = False
+    option: int = 0
 
     def version(self):
         return "1.0" if self.present else None
@@ -42,7 +43,7 @@ class Stub:
         return None if self.present else "is not installed"
 
     def settings(self, task):
-        return {}
+        return {"option": self.option}
 
     def run(self, task, folder, limit_seconds):
         measured([sys.executable, "-c", "print('|Spearman| of <b>'); raise SystemExit(3)"], folder / "log.txt")
@@ -92,8 +93,8 @@ def test_what_is_done_is_kept_until_its_settings_change(rows, small_problem):
     assert run_cell(task, find_entrant("backprojection"))["kept"]
     assert run_cell(task, Stub("fails"))["kept"]
     assert not run_cell(task, Stub("fails"), again=True)["kept"]
-    changed = Ours("backprojection", "backprojection", {"batch_size": 30})
-    assert not run_cell(task, changed)["kept"]
+    assert not run_cell(task, Stub("fails", option=1))["kept"]
+    assert run_cell(task, Stub("fails", present=False))["kept"]  # measured before it went
 
 
 def test_memory_is_that_of_the_program_and_not_of_who_starts_it(tmp_path):
