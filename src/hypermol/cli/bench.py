@@ -33,12 +33,16 @@ def bench(
         "bench"
     ),
     tier: Annotated[str, Parameter(help="Size of a list of problems: tiny, small or paper.")] = "small",
-    entrants: Annotated[str, Parameter(help="Who takes part, instead of the suite's: cryodrgn,backprojection.")] = "",
-    seeds: Annotated[str, Parameter(help="Seeds, instead of the suite's: 0,1,2.")] = "",
-    hide: Annotated[str, Parameter(help="What programs are not told: pose, shift, ctf (z never is).")] = "",
+    entrants: Annotated[
+        str, Parameter(help="Who takes part, instead of the suite's: cryodrgn,backprojection.", show_default=False)
+    ] = "",
+    seeds: Annotated[str, Parameter(help="Seeds, instead of the suite's: 0,1,2.", show_default=False)] = "",
+    hide: Annotated[
+        str, Parameter(help="What programs are not told: pose, shift, ctf (z never is).", show_default=False)
+    ] = "",
     defocus_error: Annotated[float, Parameter(help="Standard deviation of the error in the stated defocus, µm.")] = 0.0,
     hours: Annotated[float, Parameter(help="The longest that one program may take; 0: no limit.")] = 0.0,
-    again: Annotated[bool, Parameter(help="Run failed programs once more.", negative=())] = False,
+    again: Annotated[bool, Parameter(help="Run failed programs once more.", negative=(), show_default=False)] = False,
 ) -> None:
     """Methods and outside programs on problems with known answers: a table, a page, and every figure as JSON.
 
