@@ -1,13 +1,12 @@
 """Motion between halves for constructed z: the truth is found; pose, contrast and chance are not taken for motion."""
 
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from small_runs import QUIET, RIGID, TINY, untrained
 
+from hypermol.runs import Run
 from hypermol.simulation import Recipe, Truth, simulate
 from hypermol.validation.axes import pose_and_ctf
 from hypermol.validation.motion import Motion, motion_between
@@ -35,10 +34,12 @@ def rigid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Whole, Truth]:
 def _compared(whole: Whole, z: np.ndarray) -> Motion:
     """As if the two halves' models had inferred these z [N, d], each turned and scaled in a way of its own."""
     generator = np.random.default_rng(4)
-    runs = []
+    runs: list[Run] = []
     for half in range(2):
         mixture = np.linalg.qr(generator.normal(size=(z.shape[1], z.shape[1])))[0] * (1 + half)
-        runs.append(SimpleNamespace(estimates=partial(dict, z=z[whole.rows(half)] @ mixture)))
+        runs.append(Run(whole.run.path / f"inferred{half}"))
+        runs[half].path.mkdir(exist_ok=True)
+        runs[half].save_estimates({"z": z[whole.rows(half)] @ mixture})
     pieces = pieces_of(whole, noise=False)
     return motion_between(whole, (pieces[0], pieces[1]), (runs[0], runs[1]), QUIET)
 

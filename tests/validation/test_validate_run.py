@@ -134,6 +134,14 @@ def test_a_table_of_z(star: Path, tmp_path: Path):
     assert "noise" not in found
 
 
+def test_principal_volumes(star: Path, tmp_path: Path):
+    """A method in closed form: its last phase reads z of unseen particles off."""
+    found = validate_run(untrained(star, tmp_path / "run", {"z_dim": 2}, "ppca"), Asked(noise=False), QUIET)
+    assert found["motion"]
+    assert found["axes"][0]["order"]["spearman"] > 0.5
+    assert found["held_out"] is None
+
+
 def _no_more(looks: Iterator[int]) -> bool:
     return next(looks, None) is None
 

@@ -22,7 +22,9 @@ def validate(
     run: RunFolder,
     /,
     *others: Others,
-    noise: Annotated[bool, Parameter(help="Also run the method on noise in place of images.")] = True,
+    noise: Annotated[
+        bool, Parameter(help="Also run the method on noise in place of images (done by default).", show_default=False)
+    ] = True,
     seeds: Annotated[int, Parameter(help="How many more seeds are tried (a run on half the data each).")] = 0,
     vary: Annotated[
         tuple[str, ...],
@@ -33,7 +35,10 @@ def validate(
         ),
     ] = (),
     sensitivity: Annotated[
-        bool, Parameter(help="Short for one more seed and the two settings that matter most.", negative=())
+        bool,
+        Parameter(
+            help="Short for one more seed and the two settings that matter most.", negative=(), show_default=False
+        ),
     ] = False,
     device: Device = "auto",
     memory_gb: Annotated[float | None, Parameter(help="Keep at most this much of the images in memory.")] = None,

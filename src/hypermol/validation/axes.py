@@ -107,6 +107,8 @@ def _ridge(design: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def _whitening(z: np.ndarray, most: int) -> np.ndarray:
     """[d, q] with unit covariance after, largest variance first."""
+    if z.shape[1] == 0:
+        return np.zeros((0, 0))
     variance, directions = np.linalg.eigh(z.T @ z / len(z))
     order = np.argsort(variance)[::-1][:most]
     if not variance.sum() > 1e-12:

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hypermol.engine import Draws, RunStore, choose_device, install
+from hypermol.engine import Clock, Draws, Loop, MemoryStore, Program, RunStore, State, choose_device, install
 from hypermol.errors import ConfigError
 from hypermol.methods import Conduct
+from hypermol.methods.context import build_context
+from hypermol.particles import ImageSource
 from hypermol.runs import Run
 from hypermol.specs import BuildContext
 from hypermol.validation.pieces import Whole, half_source, piece_method
@@ -78,14 +80,35 @@ def frozen(run: Run, conduct: Conduct) -> Frozen:
     return Frozen(run, model, method, not hasattr(method.conformation, "spread"))
 
 
+def applicable(method: Any) -> bool:
+    """Whether z of unseen particles can be had: by the method's parts, or by a last phase that only reads z off."""
+    return transferable(method) or (not hasattr(method, "model") and getattr(method, "z_dim", 0) > 0)
+
+
 def look_at_half(run: Run, whole: Whole, conduct: Conduct) -> dict[str, np.ndarray]:
-    """``look`` of a half's model at all particles of the other half."""
+    """z (and variance, where there is one) of all particles of the other half by a half's model."""
     other = 1 - int(run.config["input"]["half"])
+    if not transferable(piece_method(run)):
+        return _last_phase(run, half_source(whole, other, conduct), conduct)
 
     def progress(done: int, total: int) -> None:
         conduct.report({"event": "step", "text": "particles", "done": done, "total": total})
 
     return look(frozen(run, conduct), half_source(whole, other, conduct), progress=progress)
+
+
+def _last_phase(run: Run, source: ImageSource, conduct: Conduct) -> dict[str, np.ndarray]:
+    """The last phase of a method, which reads off what was inferred, from its final state on other particles."""
+    state = RunStore(run).latest()
+    if state is None:
+        raise ConfigError(f"{run.path} has no checkpoint; remove it and validate again")
+    device, _ = choose_device(conduct.device)
+    method, seed = piece_method(run), int(run.config["seed"])
+    phase = method.program(build_context(source, seed)).phases[-1]
+    begun = State(state.tensors, {}, state.data, Clock())
+    program = Program(lambda: begun, (phase,))
+    loop = Loop(program, source, MemoryStore(), seed=seed, device=device, microbatch=method.microbatch)
+    return {"z": loop.run().table["z"].cpu().numpy()}
 
 
 def look(

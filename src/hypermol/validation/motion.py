@@ -13,7 +13,7 @@ from torch import Tensor
 from hypermol.runs import Run
 from hypermol.validation.axes import Frame, frame_of, pose_and_ctf
 from hypermol.validation.change_maps import change_maps
-from hypermol.validation.pieces import Piece, Whole, piece_source
+from hypermol.validation.pieces import Piece, Whole, latent_of, piece_source
 from hypermol.validation.reproduction import Reproduction, reproduction
 from hypermol.validation.shape_change import shape_change
 
@@ -67,7 +67,7 @@ def motion_between(whole: Whole, pieces: tuple[Piece, Piece], runs: tuple[Run, R
     """
     nuisance = pose_and_ctf(whole.particles)
     rows = [whole.rows(piece.half) for piece in pieces]
-    latent = [run.estimates()["z"] for run in runs]
+    latent = [latent_of(run, len(chosen)) for run, chosen in zip(runs, rows)]
     first, second = (frame_of(z, nuisance[chosen]) for z, chosen in zip(latent, rows))
     if min(first.count, second.count) == 0:
         none = np.zeros(0)

@@ -145,6 +145,13 @@ def piece_method(run: Run) -> Any:
     return from_dict(str(data.pop("room")), data)
 
 
+def latent_of(run: Run, count: int) -> np.ndarray:
+    """z of a piece's own particles [count, d]; d is 0 where its method could have found some and found none."""
+    known = run.estimates() if (run.path / "estimates.npz").exists() else {}
+    z = known.get("z", np.zeros((count, 0)))
+    return z.reshape(count, -1) if z.size else np.zeros((count, 0))
+
+
 def _config(whole: Whole, piece: Piece) -> dict[str, Any]:
     given = {k: v for k, v in whole.run.config["input"].items() if k not in ("count", "images")}
     rows = whole.rows(piece.half)

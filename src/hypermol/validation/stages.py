@@ -18,11 +18,11 @@ from hypermol.methods import Conduct
 from hypermol.reconstruction import fourier_gain, half_map_curves, profile_volume
 from hypermol.runs import Run
 from hypermol.validation.axes import pose_and_ctf
-from hypermol.validation.inference import look_at_half, transferable
+from hypermol.validation.inference import applicable, look_at_half
 from hypermol.validation.kept import Kept
 from hypermol.validation.landscapes import order_agreement
 from hypermol.validation.motion import Motion, motion_between
-from hypermol.validation.pieces import Piece, Whole, piece_source
+from hypermol.validation.pieces import Piece, Whole, latent_of, piece_source
 from hypermol.validation.sensitivity import compared
 from hypermol.validation.state_maps import STATES, cuts_of, state_map, states_of
 
@@ -74,7 +74,7 @@ class Stages:
 
     def latent(self, runs: tuple[Run, Run]) -> list[np.ndarray] | None:
         """z of all particles by either half's model; None where a model cannot look at particles new to it."""
-        if not transferable(self.whole.method):
+        if not applicable(self.whole.method):
             return None
         found = []
         for half, run in enumerate(runs):
@@ -115,7 +115,7 @@ class Stages:
         """Coordinates [n, q] of each half's particles by its own model."""
         nuisance = pose_and_ctf(self.whole.particles)
         rows = [self.whole.rows(half) for half in range(2)]
-        return [f.coordinates(r.estimates()["z"], nuisance[n]) for f, r, n in zip(motion.frames, runs, rows)]
+        return [f.coordinates(latent_of(r, len(n)), nuisance[n]) for f, r, n in zip(motion.frames, runs, rows)]
 
     def _states(
         self, motion: Motion, axis: int, pieces: tuple[Piece, Piece], runs: tuple[Run, Run]

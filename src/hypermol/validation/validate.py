@@ -115,8 +115,8 @@ def _strongest(motion: Motion) -> dict[str, Any] | None:
 
 def _has_latent(whole: Whole) -> bool:
     """Whether the method gives each particle a z (read off its parts; else off the finished run)."""
-    part = getattr(whole.method, "conformation", None)
-    if part is not None and hasattr(part, "z_dim"):
+    part = getattr(whole.method, "conformation", whole.method)
+    if hasattr(part, "z_dim"):
         return part.z_dim > 0
     return (whole.run.path / "estimates.npz").exists() and "z" in whole.run.estimates()
 
