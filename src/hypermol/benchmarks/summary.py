@@ -111,7 +111,7 @@ def _contest(problem: str, rows: list[Row]) -> Contest:
     lines = [Line(name, tuple(members), _figures(members)) for name, members in named.items()]
     present = {name for line in lines for name in line.figures if name not in LEFT_OUT}
     columns = (*(name for name in ORDER if name in present), *sorted(present - set(ORDER)))
-    principal = columns[0] if columns else None
+    principal = next((name for name in (GAIN, "FSC of the consensus", *columns) if name in present), None)
     about = next((row for row in rows if "words" in row), rows[0])
     return Contest(problem, about, principal, columns, tuple(sorted(lines, key=lambda line: _rank(line, principal))))
 

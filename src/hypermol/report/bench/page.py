@@ -69,7 +69,9 @@ def _overview(found: Sequence[Contest], rows: Sequence[Row]) -> str:
     words = {"failed": "failed", "absent": "of programs that are not installed", "unfit": "not fit for the problem"}
     others = ", ".join(f"{counts[status]} {said}" for status, said in words.items() if counts[status])
     lead = f"{len(found)} problems, {counts['done']} runs done" + (f"; {others}, listed below" if others else "") + "."
-    return paragraph(lead, "lead") + _legend() + _matrix(found)
+    tiny = any(row["tier"] == "tiny" for row in rows)
+    note = paragraph("Problems of the tiny tier show that everything works, not who is better.", "note") if tiny else ""
+    return paragraph(lead, "lead") + note + _legend() + _matrix(found)
 
 
 def _legend() -> str:
@@ -84,7 +86,7 @@ def _matrix(found: Sequence[Contest]) -> str:
     body = "".join(_matrix_row(contest, names) for contest in found)
     return (
         '<div class="scroll"><table class="data matrix"><thead><tr><th scope="col">problem</th>'
-        f'<th scope="col">figure</th>{head}<th scope="col">limit</th></tr></thead><tbody>{body}</tbody></table></div>'
+        f'<th scope="col">figure</th><th scope="col">limit</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 
@@ -101,7 +103,7 @@ def _matrix_row(contest: Contest, names: Sequence[str]) -> str:
     limit = contest.limit(name) if name else None
     link = f'<a href="#{_anchor(contest)}">{text(contest.problem)}</a>'
     shown_limit = number(limit) if limit is not None else ""
-    return f"<tr><td>{link}</td><td>{text(name or '')}</td>{''.join(cells)}<td>{shown_limit}</td></tr>"
+    return f"<tr><td>{link}</td><td>{text(name or '')}</td><td>{shown_limit}</td>{''.join(cells)}</tr>"
 
 
 def _standing(line: Line | None, name: str | None) -> str:
