@@ -1,0 +1,150 @@
+"""The map at a conformation from the images near it: locally weighted back projection, its bandwidth chosen by band.
+
+Few images are unbiased and noisy, many are sharp and blur the motion. How many are best depends on the frequency and on
+the place: a moving domain wants few at low frequency, a rigid core wants all. So the maps of nested neighbourhoods are
+made, each from both halves apart, and in each frequency band and region the neighbourhood is taken that agrees best
+with the *other* half's map of a small one: bias² + variance + a constant (cross-validation; the idea of kernel
+regression in Gilles & Singer 2025, PNAS 122:e2419140122).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hypermol.errors import DataError
+from hypermol.maps import filtered
+from hypermol.metrics import fsc
+from hypermol.reconstruction.consensus import BATCH, Batches
+from hypermol.reconstruction.insertion import insertion
+from hypermol.reconstruction.linear import LinearInsertion, LinearSums
+from hypermol.reconstruction.shells import profile_volume
+from hypermol.reconstruction.support import fourier_gain
+from hypermol.shapes import Float, Int
+
+SMALLEST = 300
+"""Particles in the smallest neighbourhood, of both halves: fewer have no usable map at any frequency."""
+BAND_SHELLS = 3
+REFERENCE = 1
+"""Which neighbourhood of the other half the candidates are held against: the second smallest, less noisy than the
+first and hardly more blurred."""
+_DAMPING = 0.01  # of a shell's mean weight: what bounds nearly empty nodes
+
+
+@dataclass(frozen=True, eq=False)
+class RegressionMap:
+    """map: filtered, masked, [D, D, D]; half_maps: [2, D, D, D] unfiltered, of the same mixture; fsc: between them in
+    the mask, [D/2] (independence "accumulators": the halves share z); sizes [m] and shares [bands, m]: which part of
+    the mask, in each band, comes from how many particles."""
+
+    map: Float[Tensor, "d d d"]
+    half_maps: Float[Tensor, "2 d d d"]
+    fsc: Float[Tensor, " s"]
+    sizes: tuple[int, ...]
+    shares: Float[Tensor, "b m"]
+
+
+def neighbour_sizes(count: int) -> tuple[int, ...]:
+    """Nested neighbourhoods: doubling from ``SMALLEST``, and all. Raises DataError where particles are too few."""
+    if count < 2 * SMALLEST:
+        raise DataError(f"maps by regression need at least {2 * SMALLEST} particles, found {count}")
+    sizes = []
+    size = SMALLEST
+    while size < 0.75 * count:
+        sizes.append(size)
+        size *= 2
+    return (*sizes, count)
+
+
+def nearest(
+    z: Float[np.ndarray, "n d"], at: Float[np.ndarray, " d"], covariance: Float[np.ndarray, "n d d"] | None = None
+) -> Int[np.ndarray, " n"]:
+    """Particles in the order of their distance from ``at``: squared, in units of each particle's own posterior
+    ``covariance``; of all z where there is none."""
+    step = z.astype(np.float64) - at
+    spread = np.cov(z.T.astype(np.float64)).reshape(z.shape[1], z.shape[1])
+    # a floor, so that a posterior that claims to know everything does not make a distance of its own
+    unit = spread[None] if covariance is None else covariance.astype(np.float64) + 1e-4 * spread
+    distance = np.einsum(
+        "ni,ni->n", step, np.linalg.solve(np.broadcast_to(unit, (len(z), *unit.shape[1:])), step[..., None])[..., 0]
+    )
+    return np.argsort(distance, kind="stable")
+
+
+def regression_map(
+    source: Batches, order: Int[np.ndarray, " n"], sizes: Sequence[int], mask: Float[Tensor, "d d d"]
+) -> RegressionMap:
+    """The map at a point from particles in the ``order`` of their distance, in nested neighbourhoods of ``sizes``.
+
+    Raises DataError where a half set is missing among the nearest.
+    """
+    halves = nested_half_maps(source, order, sizes)
+    mixed, shares = mixed_maps(halves, mask)
+    curve = fsc(mixed[0], mixed[1], mask)
+    # the mask comes before the radial filter: noise at its edge would leak from strong shells into damped ones
+    whole = filtered(mixed.mean(0) * mask, profile_volume(fourier_gain(curve), mask.shape[-1]))
+    return RegressionMap(whole, mixed, curve, tuple(sizes), shares)
+
+
+def nested_half_maps(source: Batches, order: Int[np.ndarray, " n"], sizes: Sequence[int]) -> Float[Tensor, "m 2 d d d"]:
+    """Unfiltered half maps of the first ``sizes[i]`` particles of ``order``, each image inserted once."""
+    box, found, total, start = source.lattice.box, [], None, 0
+    for size in sizes:
+        ring = torch.from_numpy(np.asarray(order[start:size], dtype=np.int64))
+        for batch in source.stream(ring.split(BATCH)):
+            images = insertion(batch)
+            one = images.weight.new_ones(len(images.half), 1)
+            total = LinearInsertion(images, one, one[..., None]).add_to(total)
+        if total is None or not bool((total[..., 2] > 0).flatten(1).any(1).all()):
+            raise DataError(f"the {size} particles nearest to this conformation are all in one half set")
+        found.append(torch.stack([_unfiltered(half) for half in LinearSums.completed(total.clone(), box, 1)]))
+        start = size
+    return torch.stack(found)
+
+
+def mixed_maps(
+    halves: Float[Tensor, "m 2 d d d"], mask: Float[Tensor, "d d d"]
+) -> tuple[Float[Tensor, "2 d d d"], Float[Tensor, "b m"]]:
+    """Per band and place the neighbourhood with the least cross-validated error; and what came from which."""
+    box, count = mask.shape[-1], len(halves)
+    transforms, mixed = torch.fft.rfftn(halves, dim=(-3, -2, -1)), torch.zeros_like(halves[0])
+    shares, reference = [], min(REFERENCE, count - 1)
+    for centre, gain in _bands(box):
+        parts = torch.fft.irfftn(transforms * profile_volume(gain, box).to(halves), s=(box,) * 3, dim=(-3, -2, -1))
+        error = (parts - parts[reference].flip(0)).square().sum(1) * mask
+        width = max(2.0, 0.5 * box / max(centre, 4))
+        best = torch.stack([_blurred(row, width) for row in error]).argmin(0)
+        weight = torch.stack([_blurred((best == place).to(halves), width / 2) for place in range(count)])
+        mixed += (weight[:, None] * parts).sum(0)
+        shares.append((weight * mask).sum((-3, -2, -1)) / mask.sum())
+    return mixed, torch.stack(shares)
+
+
+def _unfiltered(half: LinearSums) -> Tensor:
+    return half.solve(half.noise() / _DAMPING)[0]
+
+
+def _bands(box: int) -> list[tuple[int, Float[Tensor, " s"]]]:
+    """Overlapping bands of shells whose gains add up to one: centre and gain per shell."""
+    shells = torch.arange(box // 2, dtype=torch.float64)
+    centres = list(range(0, box // 2, BAND_SHELLS))
+    bands = []
+    for place, centre in enumerate(centres):
+        rising = ((shells - centre) / BAND_SHELLS + 1).clamp(0, 1) if place else torch.ones_like(shells)
+        falling = (
+            (1 - (shells - centre) / BAND_SHELLS).clamp(0, 1) if place + 1 < len(centres) else torch.ones_like(shells)
+        )
+        gain = torch.sin(torch.pi / 2 * torch.minimum(rising, falling)) ** 2
+        bands.append((centre, gain))
+    return bands
+
+
+def _blurred(map_: Tensor, width: float) -> Tensor:
+    """Convolved with a Gaussian of this standard deviation in pixels."""
+    radius = torch.arange(map_.shape[-1] // 2, dtype=torch.float64) / map_.shape[-1]
+    gain = torch.exp(-2 * (torch.pi * width * radius) ** 2)
+    return filtered(map_, profile_volume(gain, map_.shape[-1]).to(map_))
