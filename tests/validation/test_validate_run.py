@@ -22,8 +22,8 @@ CHECKS = ("held_out", "calibration", "amortisation")
 
 @pytest.fixture(scope="module")
 def star(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 particles of 16 px."""
-    return molecule(tmp_path_factory.mktemp("validated") / "data", True, 1, n=120, box=16, snr=2.0)
+    """80 particles of 16 px."""
+    return molecule(tmp_path_factory.mktemp("validated") / "data", True, 1, n=80, box=16, snr=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +36,14 @@ def whole(star: Path) -> tuple[Path, dict]:
 def test_what_is_written(whole: tuple[Path, dict]):
     path, found = whole
     assert json.loads((path / "validation" / "validation.json").read_text()) == found
-    assert found["particles"] == [60, 60]
+    assert found["particles"] == [40, 40]
     assert len(found["axes"]) == 2
     assert found["axes"][0]["significance"] >= found["axes"][1]["significance"]
     assert -1 <= found["axes"][0]["order"]["spearman"] <= 1
     assert all(found[name] for name in CHECKS)
     assert [row["changed"] for row in found["sensitivity"]] == ["seed 1100", "z_dim = 3"]
     assert [state["name"] for state in found["states"]] == ["state-0", "state-1", "state-2", "random-third"]
-    assert [sum(s["particles"][half] for s in found["states"][:3]) for half in range(2)] == [60, 60]
+    assert [sum(s["particles"][half] for s in found["states"][:3]) for half in range(2)] == [40, 40]
     metrics = json.loads((path / "metrics.json").read_text())
     assert metrics["validation: motion along axis 1, above chance"]["unit"] == "σ"
     for name in ("axis-1-half0", "axis-2-change", "state-2", "state-0-half1"):
@@ -56,7 +56,7 @@ def test_the_halves_share_nothing(whole: tuple[Path, dict]):
     runs = [json.loads((path / "validation" / "stages" / "still.json").read_text())]
     assert runs[0]["value"]["map"] == "back projection"
     rows = [np.load(path / "validation" / f"half{half}" / "estimates.npz")["particle"] for half in range(2)]
-    assert sorted(np.concatenate(rows)) == list(range(120))
+    assert sorted(np.concatenate(rows)) == list(range(80))
     maps = [read_map(path / "validation" / f"half{half}" / "volumes" / "consensus.mrc")[0] for half in range(2)]
     assert float((maps[0] - maps[1]).abs().max()) > 0
     seeds = [(path / "validation" / f"half{half}" / "config.toml").read_text() for half in range(2)]
@@ -138,7 +138,7 @@ def test_principal_volumes(star: Path, tmp_path: Path):
     """A method in closed form: its last phase reads z of unseen particles off."""
     found = validate_run(untrained(star, tmp_path / "run", {"z_dim": 2}, "ppca"), Asked(noise=False), QUIET)
     assert found["motion"]
-    assert found["axes"][0]["order"]["spearman"] > 0.5
+    assert found["axes"][0]["order"]["spearman"] > 0.3
     assert found["held_out"] is None
 
 
