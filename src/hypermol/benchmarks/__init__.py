@@ -9,8 +9,9 @@ problem.score("run")            # a run of ours, or an Answer of any program, wi
 from hypermol.benchmarks.answer import Answer, answer_of
 from hypermol.benchmarks.circumstances import circumstances, write_result
 from hypermol.benchmarks.given import Given
+from hypermol.benchmarks.measure import Cost, measured
 from hypermol.benchmarks.molecules import Molecule
-from hypermol.benchmarks.outside import Timed, find_cryodrgn, run_timed
+from hypermol.benchmarks.outside import find_cryodrgn
 from hypermol.benchmarks.problem import PROBLEMS, TIERS, Problem, find_problem
 from hypermol.benchmarks.task import Task
 
@@ -18,15 +19,15 @@ __all__ = [
     "PROBLEMS",
     "TIERS",
     "Answer",
+    "Cost",
     "Given",
     "Molecule",
     "Problem",
     "Task",
-    "Timed",
     "answer_of",
     "circumstances",
     "find_cryodrgn",
     "find_problem",
-    "run_timed",
+    "measured",
     "write_result",
 ]

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.outside import find_cryodrgn, run_timed
+from hypermol.benchmarks.measure import measured
+from hypermol.benchmarks.outside import find_cryodrgn
 from hypermol.maps import read_map
 from hypermol.metrics import fsc
 from hypermol.simulation import Truth
@@ -70,11 +71,11 @@ def in_words(row: dict[str, Any]) -> str:
 def _peer(programs: Path, folder: Path, data: Path) -> tuple[Path, dict[str, Any]]:
     star, poses, ctf, out = data / "particles.star", folder / "pose.pkl", folder / "ctf.pkl", folder / "peer"
     program = programs / "cryodrgn"
-    run_timed([program, "parse_pose_star", star, "-o", poses], folder / "parse-pose.log")
-    run_timed([program, "parse_ctf_star", star, "-o", ctf], folder / "parse-ctf.log")
+    measured([program, "parse_pose_star", star, "-o", poses], folder / "parse-pose.log")
+    measured([program, "parse_ctf_star", star, "-o", ctf], folder / "parse-ctf.log")
     # its CTF is negative at low frequency, its data are inverted by default: bright particles give positive density
     given: list[str | Path] = ["--datadir", data, "--poses", poses, "--ctf", ctf, "--no-fsc-vals", "-o", out]
-    timed = run_timed([program, "backproject_voxel", star, *given], folder / "peer.log")
+    timed = measured([program, "backproject_voxel", star, *given], folder / "peer.log")
     return out / "backproject.mrc", _cost(timed)
 
 
@@ -88,7 +89,7 @@ def _ours(folder: Path, data: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def _hypermol(arguments: list[str | Path], log: Path) -> Any:
-    return run_timed([sys.executable, "-m", "hypermol", *arguments], log)
+    return measured([sys.executable, "-m", "hypermol", *arguments], log)
 
 
 def _cost(timed: Any) -> dict[str, Any]:

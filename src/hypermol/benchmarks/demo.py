@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.outside import run_timed
+from hypermol.benchmarks.measure import measured
 from hypermol.runs import Run
 
 
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     for seed in chosen.seeds:
         folder = chosen.work / f"seed{seed}"
         command: list[str | Path] = [sys.executable, "-m", "hypermol", "demo", "-o", folder, "--seed", str(seed)]
-        timed = run_timed(command, chosen.work / f"seed{seed}.log")
+        timed = measured(command, chosen.work / f"seed{seed}.log")
         figures = {name: entry["value"] for name, entry in Run.open(folder / "run").metrics().items()}
         cost = {"wall_seconds": round(timed.wall, 1), "cpu_seconds": round(timed.cpu, 1)}
         rows.append({"seed": seed, **cost, "peak_memory_mib": round(timed.peak_mib), "figures": figures})

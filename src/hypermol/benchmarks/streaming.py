@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.outside import run_timed
+from hypermol.benchmarks.measure import measured
 from hypermol.runs import Run
 
 CAP = 0.25  # of the stack's bytes
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     data = chosen.work / f"n{chosen.particles}"
     if not (data / "particles.star").exists():
         size: list[str | Path] = ["-n", str(chosen.particles), "--box", "64", "--snr", "0.1"]
-        run_timed([sys.executable, "-m", "hypermol", "simulate", "hinge", "-o", data, *size], chosen.work / "data.log")
+        measured([sys.executable, "-m", "hypermol", "simulate", "hinge", "-o", data, *size], chosen.work / "data.log")
     stack = (data / "particles.mrcs").stat().st_size
     rows = []
     for turn in range(chosen.turns):
@@ -61,7 +61,7 @@ def _train(data: Path, out: Path, cap: float | None) -> dict[str, Any]:
         "-o",
         folder,
     ]
-    timed = run_timed([*command, *options], folder.with_suffix(".log"))
+    timed = measured([*command, *options], folder.with_suffix(".log"))
     passes = [row for row in Run.open(folder).log() if row["event"] == "pass" and row["phase"] == "train"]
     images = sum(row["images_per_second"] * row["seconds"] for row in passes)
     seconds = sum(row["seconds"] for row in passes)

@@ -13,7 +13,8 @@ import numpy as np
 from torch import Tensor
 
 from hypermol.benchmarks.known_poses.size import Size
-from hypermol.benchmarks.outside import Timed, find_cryodrgn, run_timed
+from hypermol.benchmarks.measure import Cost, measured
+from hypermol.benchmarks.outside import find_cryodrgn
 from hypermol.runs import Run
 
 OURS: dict[str, dict[str, Any]] = {
@@ -29,7 +30,7 @@ PEER = "cryodrgn 4.3.1"
 class Trained:
     """What a training cost, and how to get the map [D, D, D] at the z of each compared particle (by place)."""
 
-    timed: Timed
+    timed: Cost
     epoch_seconds: list[float]
     notes: dict[str, Any]
     maps: Callable[[np.ndarray], Callable[[int], Tensor]]
@@ -49,15 +50,16 @@ def train(name: str, data: Path, out: Path, size: Size, epochs: int, seed: int) 
 def _peer(data: Path, out: Path, size: Size, epochs: int, seed: int) -> Trained:
     programs, star = find_cryodrgn(), data / "particles.star"
     poses, ctf = data / "pose.pkl", data / "ctf.pkl"
-    run_timed([programs / "cryodrgn", "parse_pose_star", star, "-o", poses], data / "parse-pose.log")
-    run_timed([programs / "cryodrgn", "parse_ctf_star", star, "-o", ctf], data / "parse-ctf.log")
+    measured([programs / "cryodrgn", "parse_pose_star", star, "-o", poses], data / "parse-pose.log")
+    measured([programs / "cryodrgn", "parse_ctf_star", star, "-o", ctf], data / "parse-ctf.log")
     # bright particles are right as they are: its CTF is negative at low k, and its default inversion meets that
     options = f"--zdim 8 -n {epochs} -b 16 --seed {seed} --enc-dim {size.hidden} --dec-dim {size.hidden}"
     files: list[str | Path] = [star, "-o", out, "--poses", poses, "--ctf", ctf, "--no-analysis"]
     layers = ["--enc-layers", "3", "--dec-layers", "3"]
     command = [programs / "cryodrgn", "train_vae", *files, *options.split(), *layers]
-    timed = run_timed(command, out.with_name(f"{out.name}.log"))
-    return Trained(timed, _peer_epoch_seconds(timed.output), {}, lambda chosen: _peer_maps(programs, out, chosen))
+    log = out.with_name(f"{out.name}.log")
+    timed = measured(command, log)
+    return Trained(timed, _peer_epoch_seconds(log.read_text()), {}, lambda chosen: _peer_maps(programs, out, chosen))
 
 
 def _peer_epoch_seconds(output: str) -> list[float]:
@@ -74,7 +76,7 @@ def _peer_maps(programs: Path, out: Path, chosen: np.ndarray) -> Callable[[int],
     np.savetxt(out / "compared.txt", np.asarray(read_arrays(out / f"z.{last}.pkl")[0])[chosen])
     maps = out / "maps"
     arguments: list[str | Path] = ["-c", out / "config.yaml", "-o", maps, "--zfile", out / "compared.txt"]
-    run_timed([programs / "cryodrgn", "eval_vol", out / f"weights.{last}.pkl", *arguments], out / "eval.log")
+    measured([programs / "cryodrgn", "eval_vol", out / f"weights.{last}.pkl", *arguments], out / "eval.log")
     files = sorted(maps.glob("*.mrc"))
     return lambda place: read_map(files[place])[0]
 
@@ -97,5 +99,5 @@ def _maps(run: Run, chosen: np.ndarray) -> Callable[[int], Tensor]:
     return lambda place: trained.map_of(int(chosen[place]))
 
 
-def _hypermol(arguments: list[str | Path], log: Path) -> Timed:
-    return run_timed([sys.executable, "-m", "hypermol", *arguments], log)
+def _hypermol(arguments: list[str | Path], log: Path) -> Cost:
+    return measured([sys.executable, "-m", "hypermol", *arguments], log)
