@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from hypermol.errors import ConfigError
 from hypermol.maps import read_map
 from hypermol.methods import configured, find_method, rebuild, train
+from hypermol.methods.near import NearbyImages
 from hypermol.metrics import best_direction, fsc, fsc_mean
 from hypermol.simulation import Recipe, Truth, simulate
 
@@ -61,3 +63,25 @@ def test_components_asked_for_are_kept_when_nothing_is_chosen(moving, tmp_path):
     method = configured(find_method("ppca"), {"z_dim": 2, "choose": False, "passes": 4, "march_passes": 3})
     run = train(data / "particles.star", method, tmp_path / "run", seed=0)
     assert run.estimates()["z"].shape == (1500, 2)
+
+
+def test_maps_from_the_images_near_z_are_closer_than_the_linear_reading(moving, tmp_path):
+    run, data = moving
+    truth, trained, nearby = Truth.load(data), rebuild(run), NearbyImages.of(run)
+    mask, z = truth.moving_mask().float(), trained.latent()
+    particle = int(np.argsort(truth.conformation[:, 0])[100])
+    exact = truth.map(particle).float()
+    resolved = nearby.write(tmp_path, "near", z[particle])
+    near, linear = read_map(tmp_path / "near.mrc")[0], trained.map_of(particle)
+    assert fsc_mean(fsc(near, exact, mask)) > fsc_mean(fsc(linear.float(), exact, mask))
+    assert 12 <= resolved < 30
+    assert read_map(tmp_path / "near-local-resolution.mrc")[0].max() > 10
+    first, second = (read_map(tmp_path / f"near-half{h}.mrc")[0] for h in (1, 2))
+    assert fsc(first, second, mask)[3] > 0.8
+
+
+def test_maps_from_images_are_refused_where_there_is_no_z(tmp_path):
+    simulate(Recipe(name="homogeneous", n=200, box=16, snr=0.5, seed=1), tmp_path / "data")
+    run = train(tmp_path / "data" / "particles.star", find_method("backprojection"), tmp_path / "run", seed=0)
+    with pytest.raises(ConfigError, match="no z"):
+        NearbyImages.of(run)

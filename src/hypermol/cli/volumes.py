@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -34,11 +34,18 @@ def volumes(
     path: Annotated[
         str | None, Parameter(help="Maps along a path of `hypermol analyze`: graph, pc1, pc2 or straight.")
     ] = None,
+    by: Annotated[
+        Literal["decoder", "regression"],
+        Parameter(help="decoder: the method's own maps. regression: from the images near each z, with half maps."),
+    ] = "decoder",
     device: Device = "auto",
 ) -> None:
     """Maps (.mrc, true pixel size) at chosen conformations.
 
     Give exactly one of --particles, --z, --states, --path.
+
+    --by regression works with the z of any method: the map is made from the particles nearest to each z, as many as are
+    best at each frequency and place, with two half maps and a map of local resolution (Å) beside it.
 
     Example: `hypermol volumes run --particles 0,7 -o maps` writes particle-000000.mrc and particle-000007.mrc
     """
@@ -64,10 +71,26 @@ def volumes(
     else:
         points = _path(opened, str(path)).z
         names = [f"{path}-{place:03d}" for place in range(len(points))]
-    say_device(device)
-    trained.write_maps(out, names, points.astype("float32"), Steps("maps"))
+    if by == "regression":
+        _from_images(opened, out, names, points)
+    else:
+        say_device(device)
+        trained.write_maps(out, names, points.astype("float32"), Steps("maps"))
     count = "1 map" if len(names) == 1 else f"{len(names)} maps"
     say(f"{count} of {trained.box} px at {trained.pixel_size:.4g} Å per pixel: {out}")
+
+
+def _from_images(run: Run, out: Path, names: list[str], points: np.ndarray) -> None:
+    from hypermol.cli.progress import Steps
+    from hypermol.cli.say import say
+    from hypermol.methods.near import NearbyImages
+
+    nearby, progress, found = NearbyImages.of(run), Steps("maps"), []
+    for done, (name, point) in enumerate(zip(names, points, strict=True), start=1):
+        found.append(nearby.write(out, name, point))
+        progress(done, len(names))
+    for name, finest in zip(names, found, strict=True):
+        say(f"{name}: {finest:.4g} Å (half maps at 0.143, in the mask; they share z)")
 
 
 def _of_particles(trained: Trained, text: str) -> tuple[list[str], np.ndarray]:

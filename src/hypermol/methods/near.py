@@ -1,0 +1,62 @@
+"""Maps at any z of a finished run, from its particles themselves: whatever the method, regression on its z."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from hypermol.errors import ConfigError
+from hypermol.maps import read_map, write_map
+from hypermol.methods.train import run_method, run_particles
+from hypermol.metrics import local_resolution, resolution
+from hypermol.particles import ImageSource, Preparation
+from hypermol.reconstruction import RegressionMap, nearest, neighbour_sizes, regression_map
+from hypermol.reconstruction.consensus import consensus
+from hypermol.runs import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class NearbyImages:
+    """The particles of a run, their z [N, d] and, where the method states it, its covariance [N, d, d]; a mask."""
+
+    source: ImageSource
+    z: np.ndarray
+    covariance: np.ndarray | None
+    mask: Tensor
+
+    @staticmethod
+    def of(run: Run) -> NearbyImages:
+        """Reads the particles again. Raises ConfigError for a run without z or poses, or whose files have changed."""
+        estimates = run.estimates() if (run.path / "estimates.npz").exists() else {}
+        if "z" not in estimates:
+            raise ConfigError(f"{run.path}: {run_method(run).name} has no z per particle to find neighbours by")
+        particles = run_particles(run)
+        if not particles.has_poses:
+            raise ConfigError(f"{run.path}: maps by regression need poses, and {particles.path} has none")
+        source = ImageSource(particles, Preparation(**run.config["preparation"]))
+        return NearbyImages(source, estimates["z"], estimates.get("z_covariance"), _mask(run, source))
+
+    def map_at(self, z: np.ndarray) -> RegressionMap:
+        """The map at z [d]. Raises DataError where there are too few particles."""
+        order = nearest(self.z, np.asarray(z, dtype=np.float64), self.covariance)
+        return regression_map(self.source, order, neighbour_sizes(len(order)), self.mask)
+
+    def write(self, folder: Path, name: str, z: np.ndarray) -> float:
+        """NAME.mrc, -half1, -half2, -local-resolution (Å); returns the resolution at 0.143 of the half maps (Å)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        found, pixel_size = self.map_at(z), self.source.pixel_size
+        first, second = found.half_maps
+        fine = local_resolution(first, second, pixel_size, self.mask).nan_to_num(nan=0.0, posinf=0.0)
+        named = {"": found.map, "-half1": first, "-half2": second, "-local-resolution": fine}
+        for ending, map_ in named.items():
+            write_map(folder / f"{name}{ending}.mrc", map_, pixel_size)
+        return resolution(found.fsc, pixel_size)
+
+
+def _mask(run: Run, source: ImageSource) -> Tensor:
+    """The run's own mask, or that of the consensus map of all particles."""
+    path = run.volumes / "mask.mrc"
+    return read_map(path)[0] if path.exists() else consensus(source).mask
