@@ -126,8 +126,11 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
     run = tmp_path / "run"
     given = {"cryodrgn": ("epochs=1", *TINY), "autodecoder": ("epochs=1", "z_dim=1", *TINY[:2])}
     given["neural-homogeneous"] = ("epochs=1", *TINY[:2])
+    np.save(tmp_path / "z.npy", np.random.default_rng(0).normal(size=(80, 1)))
+    given["known-z"] = ("epochs=1", f"conformation.file={tmp_path / 'z.npy'}", *TINY[:1])
+    given["ppca"] = ("z_dim=2", "choose=false", "passes=4", "march_passes=3")
     said = done("train", made / "particles.star", "-m", method, "-o", run, *settings(*given.get(method, ())))
-    assert ("hypermol analyze" in said.out) == (method in ("cryodrgn", "autodecoder"))
+    assert ("hypermol analyze" in said.out) == (method not in ("backprojection", "neural-homogeneous"))
     if method == "backprojection":
         assert "resolution masked:" in said.out
         refused("analyze", run, words=["infers nothing per particle", "hypermol methods"])
