@@ -20,10 +20,8 @@ from hypermol.kernels import (
     symmetrise_moments,
 )
 from hypermol.reconstruction.insertion import Insertion
-from hypermol.reconstruction.shells import shell_means
+from hypermol.reconstruction.shells import Profile, shell_means
 from hypermol.shapes import Complex, Float
-
-IMAGES_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,20 +91,12 @@ class LinearSums:
     def solve(self, power: Float[Tensor, "c s"], band_limit: int | None = None) -> Float[Tensor, "c d d d"]:
         """Posterior mean of the C maps under V_c(k) ~ N(0, ``power``), up to the shell ``band_limit``."""
         last = power.shape[1] - 1 if band_limit is None else band_limit
-        size = self.oversampling * self.box // 2
-        radius = torch.arange(min(self.oversampling * (last + 1), size) ** 2 + 1, dtype=torch.float64).sqrt()
-        prior = _by_radius(1 / (self.oversampling**3 * power.double().clamp(min=1e-30)), radius / self.oversampling)
+        most = min(self.oversampling * (last + 1), self.oversampling * self.box // 2) ** 2 + 1
+        wanted = 1 / (self.oversampling**3 * power.double().clamp(min=1e-30))
+        prior = torch.stack([Profile.of(row, self.box, self.oversampling).table[:most] for row in wanted])
         grid: Complex[Tensor, "z y x c"] = solve_moments(self.records, prior.T.contiguous(), self.oversampling)
         return grid_to_volumes(grid, self.box)
 
     def noise(self) -> Float[Tensor, "c s"]:
         """Noise variance of an unregularised coefficient of the D box, per channel and shell: 1/(o³ H)."""
         return 1 / (self.oversampling**3 * self.weights()).clamp(min=1e-30)
-
-
-def _by_radius(values: Float[Tensor, "c s"], radius: Float[Tensor, " r"]) -> Float[Tensor, "c r"]:
-    """Values per shell read at any radius, linear between shells."""
-    last = values.shape[1] - 1
-    low = radius.floor().clamp(max=last).long()
-    step = (radius - low).clamp(0, 1)
-    return values[:, low] * (1 - step) + values[:, (low + 1).clamp(max=last)] * step

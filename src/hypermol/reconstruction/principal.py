@@ -9,10 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hypermol.reconstruction.support import smooth
+from hypermol.reconstruction.support import signal_to_noise
 from hypermol.shapes import Float
-
-FSC_RANGE = 1e-3, 1 - 1e-3
 
 
 def whitened(
@@ -57,8 +55,7 @@ def ordered(maps: Float[Tensor, "c d d d"]) -> Float[Tensor, "c d d d"]:
 
 def power_from_fsc(fsc: Float[Tensor, "c s"], noise: Float[Tensor, "c s"]) -> Float[Tensor, "c s"]:
     """τ² = F/(1 - F) · noise of a half map, per channel and shell; F smoothed and limited to 0.001 … 0.999."""
-    limited = torch.stack([smooth(curve) for curve in fsc.double()]).clamp(*FSC_RANGE)
-    return limited / (1 - limited) * noise
+    return torch.stack([signal_to_noise(curve) for curve in fsc]) * noise
 
 
 def _principal_axes(rows: Float[Tensor, "k n"]) -> Float[Tensor, "k k"]:

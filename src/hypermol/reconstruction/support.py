@@ -11,6 +11,8 @@ FAINTEST_FSC = 0.02
 """A final map keeps this much (a gain of 0.04) of every shell: one that ends abruptly cannot be masked, or compared
 with another, without leaking from its strong shells."""
 
+_FSC_RANGE = 1e-3, 1 - 1e-3
+
 
 def fourier_gain(fsc: Float[Tensor, " s"]) -> Float[Tensor, " s"]:
     """2F/(1 + F) per shell: the Wiener gain of the sum of two half maps (Rosenthal & Henderson 2003), smoothed."""
@@ -40,6 +42,12 @@ def real_space_gain(
     value = profile[low] * (1 - step) + profile[low + 1] * step
     rim = 0.5 + 0.5 * torch.cos(torch.pi * ((radius - (box / 2 - box / 16)) / (box / 16)).clamp(0, 1))
     return (value * rim).to(first.dtype)
+
+
+def signal_to_noise(fsc: Float[Tensor, " s"]) -> Float[Tensor, " s"]:
+    """F/(1 - F) of a half map per shell, float64; F smoothed and limited to 0.001 … 0.999."""
+    limited = smooth(fsc.double()).clamp(*_FSC_RANGE)
+    return limited / (1 - limited)
 
 
 def smooth(curve: Float[Tensor, " s"]) -> Float[Tensor, " s"]:

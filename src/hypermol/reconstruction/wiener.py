@@ -18,13 +18,11 @@ from hypermol.kernels import grid_to_volume
 from hypermol.maps import filtered
 from hypermol.reconstruction.accumulators import Accumulators
 from hypermol.reconstruction.shells import Profile, profile_volume, shell_means, slabs
-from hypermol.reconstruction.support import smooth
+from hypermol.reconstruction.support import signal_to_noise
 from hypermol.shapes import Float
 
 EMPTY_FRACTION = 0.1
 """Nodes with less than this fraction of their shell's mean weight count as nearly empty."""
-
-_FSC_RANGE = 1e-3, 1 - 1e-3
 
 
 def half_map(sums: Accumulators, half: int) -> Float[Tensor, "d d d"]:
@@ -48,8 +46,7 @@ def signal_power(sums: Accumulators, fsc: Float[Tensor, " s"]) -> Float[Tensor, 
     cancels in the product H τ². The FSC is smoothed over three shells and limited to 0.001 … 0.999.
     """
     noise, gain = shell_means(_transfer(sums), sums.box, sums.oversampling) / 2
-    limited = smooth(fsc.to(noise)).clamp(*_FSC_RANGE)
-    return limited / (1 - limited) * noise / gain.clamp(min=1e-30)
+    return signal_to_noise(fsc).to(noise) * noise / gain.clamp(min=1e-30)
 
 
 def weighted_map(sums: Accumulators, power: Float[Tensor, " s"]) -> Float[Tensor, "d d d"]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from hypermol.imaging import fft3, ifft3
 from hypermol.maps import soft_sphere
 from hypermol.metrics import fsc, shell_numbers
+from hypermol.reconstruction.support import smooth
 from hypermol.shapes import Float
 from hypermol.validation.octahedral import turned_copies
 
@@ -90,15 +91,14 @@ def reach(curve: Float[Tensor, " s"], pixel_size: float, threshold: float = THRE
     shells = len(curve)
     values = curve.double().clone()
     values[0] = values[1]
-    padded = torch.cat([values[:1], values, values[-1:]])
-    smooth = (padded[:-2] / 4 + padded[1:-1] / 2 + padded[2:] / 4).tolist()
-    begin = next((s for s in range(1, max(4, shells // 8 + 1)) if smooth[s] >= threshold), None)
+    smoothed = smooth(values).tolist()
+    begin = next((s for s in range(1, max(4, shells // 8 + 1)) if smoothed[s] >= threshold), None)
     if begin is None:
         return float("inf")
     for shell in range(begin + 1, shells):
-        if smooth[shell] < threshold:
-            fall = smooth[shell - 1] - smooth[shell]
-            return 2 * shells * pixel_size / (shell - 1 + (smooth[shell - 1] - threshold) / fall)
+        if smoothed[shell] < threshold:
+            fall = smoothed[shell - 1] - smoothed[shell]
+            return 2 * shells * pixel_size / (shell - 1 + (smoothed[shell - 1] - threshold) / fall)
     return 2 * shells * pixel_size / (shells - 1)
 
 
