@@ -1,13 +1,12 @@
 """Which slice and insert runs where: numba on the CPU, the torch reference elsewhere and for pose gradients."""
 
-from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from hypermol.kernels import slice_insert, slice_insert_numba
+from hypermol.kernels.compiled import as_array, compiled_runs, set_threads
 from hypermol.kernels.slice_insert import Grids, empty_grids
 from hypermol.shapes import Complex, Float
 
@@ -16,7 +15,7 @@ def slice_grid(
     grid: Complex[Tensor, "z y x c"], k3: Float[Tensor, "*batch p 3"], box: int, oversampling: int = 2
 ) -> Complex[Tensor, "*batch p c"]:
     """Values of a Fourier half grid at points ``k3`` (cycles/pixel); see ``slice_insert.slice_grid``."""
-    if not _compiled_runs(grid, k3) or _tracked(k3):
+    if not compiled_runs(grid, k3) or _tracked(k3):
         return slice_insert.slice_grid(grid, k3, box, oversampling)
     if _tracked(grid):
         return _Slice.apply(grid, k3, box, oversampling)
@@ -33,7 +32,7 @@ def insert_grid(
 ) -> Grids:
     """Adjoint of ``slice_grid``, and the same for real weights; see ``slice_insert.insert_grid``."""
     tensors = [t for t in (values, weights, k3, *(out or ())) if t is not None]
-    if not _compiled_runs(*tensors) or _tracked(*tensors):
+    if not compiled_runs(*tensors) or _tracked(*tensors):
         return slice_insert.insert_grid(values, weights, k3, box, oversampling, out)
     return _insert(values, weights, k3, box, oversampling, out)
 
@@ -55,34 +54,21 @@ class _Slice(torch.autograd.Function):
 
 
 def _slice(grid: Tensor, k3: Tensor, box: int, oversampling: int) -> Tensor:
-    slice_insert_numba.set_threads(torch.get_num_threads())
-    arrays = _array(grid), _array(k3)
+    set_threads(torch.get_num_threads())
+    arrays = as_array(grid), as_array(k3)
     return torch.from_numpy(slice_insert_numba.slice_grid(*arrays, box, oversampling))
 
 
 def _insert(
     values: Tensor, weights: Tensor | None, k3: Tensor, box: int, oversampling: int, out: Grids | None = None
 ) -> Grids:
-    slice_insert_numba.set_threads(torch.get_num_threads())
+    set_threads(torch.get_num_threads())
     grid, weight_grid = out or empty_grids(values, weights, box, oversampling)
-    arrays = _array(values), None if weights is None else _array(weights), _array(k3)
+    arrays = as_array(values), None if weights is None else as_array(weights), as_array(k3)
     target = grid.numpy(), None if weight_grid is None else weight_grid.numpy()
     slice_insert_numba.insert_grid(*arrays, box, oversampling, target)
     return grid, weight_grid
 
 
-def _array(tensor: Tensor) -> Any:
-    return tensor.detach().resolve_conj().resolve_neg().numpy()
-
-
 def _tracked(*tensors: Tensor) -> bool:
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-
-
-def _compiled_runs(*tensors: Tensor) -> bool:
-    return _has_numba() and all(tensor.device.type == "cpu" for tensor in tensors)
-
-
-@cache
-def _has_numba() -> bool:
-    return find_spec("numba") is not None

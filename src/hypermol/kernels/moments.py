@@ -8,8 +8,6 @@ Cost that cannot be avoided, per image point: reading 8 corners of 8 C bytes, or
 numba on the CPU, torch elsewhere.
 """
 
-from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.kernels import moments_reference as reference
+from hypermol.kernels.compiled import as_array, compiled_runs, set_threads
 from hypermol.kernels.grid import grid_shape, symmetrise_grid
 from hypermol.kernels.slice_insert import check_grid
 from hypermol.shapes import Complex, Float, Int
@@ -37,7 +36,7 @@ def slice_moments(
     Raises ConfigError where the grid does not belong to ``box``.
     """
     check_grid(tuple(grid.shape[:3]), box, oversampling)
-    if not _compiled_runs(grid, numerator, weight, rotation, k):
+    if not compiled_runs(grid, numerator, weight, rotation, k):
         return reference.slice_moments(grid, numerator, weight, rotation, k, box, oversampling)
     channels, images = grid.shape[-1], len(rotation)
     gram = torch.empty(images, channels, channels, dtype=torch.float64)
@@ -73,7 +72,7 @@ def insert_moments(
             f"sums of moments: expected [halves, {', '.join(map(str, expected))}] for {channels} channels in a box of "
             f"{box} px, found {tuple(out.shape)} with {moments} second moments"
         )
-    if not _compiled_runs(numerator, weight, rotation, first, second, k, out):
+    if not compiled_runs(numerator, weight, rotation, first, second, k, out):
         for own in range(len(out)):
             some = half == own
             images = numerator[some], weight[some], rotation[some], first[some], second[some]
@@ -101,7 +100,7 @@ def solve_moments(
     ``prior`` [R, C] by squared radius in grid steps; nodes at R and beyond are 0, and so are nodes without weight.
     """
     depth, height, width = sums.shape[:3]
-    if _compiled_runs(sums, prior):
+    if compiled_runs(sums, prior):
         out = torch.zeros(depth, height, width, 2 * prior.shape[1], dtype=sums.dtype)
         _loops().solve_moments(_array(sums), _array(prior.double()), out.numpy())
         return torch.view_as_complex(out.unflatten(-1, (prior.shape[1], 2)))
@@ -116,27 +115,11 @@ def record_size(channels: int) -> int:
 
 
 def _array(tensor: Tensor) -> Any:
-    return tensor.detach().resolve_conj().resolve_neg().contiguous().numpy()
-
-
-def _compiled_runs(*tensors: Tensor) -> bool:
-    return find_spec("numba") is not None and all(tensor.device.type == "cpu" for tensor in tensors)
-
-
-@cache
-def _started() -> Any:
-    import numba
-
-    before = torch.get_num_threads()
-    numba.get_num_threads()  # starts numba's threads, and with them sets how many OpenMP uses, which is torch's too
-    torch.set_num_threads(before)
-    from hypermol.kernels import moments_loops
-
-    return moments_loops
+    return as_array(tensor.contiguous())
 
 
 def _loops() -> Any:
-    from hypermol.kernels.slice_insert_numba import set_threads
-
     set_threads(torch.get_num_threads())
-    return _started()
+    from hypermol.kernels import moments_loops
+
+    return moments_loops

@@ -9,8 +9,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import torch
 
+from hypermol.kernels.compiled import start
 from hypermol.kernels.slice_insert import check_grid
 
 
@@ -53,15 +53,6 @@ def insert_grid(
     return grid, weight_grid
 
 
-def set_threads(threads: int) -> None:
-    """Use at most ``threads`` threads in this process; results do not depend on it."""
-    import numba
-
-    _compiled()
-    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    numba.set_num_threads(max(1, min(threads, most)))
-
-
 def _threads() -> int:
     import numba
 
@@ -70,11 +61,7 @@ def _threads() -> int:
 
 @cache
 def _compiled() -> dict[str, Any]:
-    import numba
-
     from hypermol.kernels import numba_loops
 
-    before = torch.get_num_threads()
-    numba.get_num_threads()  # starts numba's threads, and with them sets how many OpenMP uses, which is torch's too
-    torch.set_num_threads(before)
+    start()
     return {"slice": numba_loops.slice_points, "insert": numba_loops.insert_points}

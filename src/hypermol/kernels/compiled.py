@@ -1,0 +1,43 @@
+"""What every compiled kernel needs: where it may run, its arguments as arrays, numba with torch's threads."""
+
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def compiled_runs(*tensors: Tensor) -> bool:
+    """Whether the compiled loops may be used: numba is installed, and everything is on the CPU."""
+    return has_numba() and all(tensor.device.type == "cpu" for tensor in tensors)
+
+
+@cache
+def has_numba() -> bool:
+    """Whether numba is installed."""
+    return find_spec("numba") is not None
+
+
+def as_array(tensor: Tensor) -> Any:
+    """The tensor's own memory as a numpy array; a copy only where it is a lazy conjugate or negative."""
+    return tensor.detach().resolve_conj().resolve_neg().numpy()
+
+
+def set_threads(threads: int) -> None:
+    """Use at most ``threads`` threads in this process; results do not depend on it."""
+    import numba
+
+    start()
+    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    numba.set_num_threads(max(1, min(threads, most)))
+
+
+@cache
+def start() -> None:
+    """Start numba's threads, once: that also sets how many OpenMP uses, which is torch's too and is put back."""
+    import numba
+
+    before = torch.get_num_threads()
+    numba.get_num_threads()
+    torch.set_num_threads(before)
