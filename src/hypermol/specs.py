@@ -41,6 +41,7 @@ Dimension = Annotated[int, Bounds(0)]
 Positive = Annotated[float, Bounds(0, excluded=True)]
 NonNegative = Annotated[float, Bounds(0)]
 Share = Annotated[float, Bounds(0, 1, excluded=True)]
+Portion = Annotated[float, Bounds(0, 1)]
 Decay = Annotated[float, Bounds(0, 1 - 1e-9)]
 
 

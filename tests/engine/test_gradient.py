@@ -82,6 +82,24 @@ def test_equals_torch_optim(weight_decay: float, microbatch: int) -> None:
         torch.testing.assert_close(state.tensors[f"model.network.{name}"], parameter.detach(), rtol=1e-9, atol=1e-12)
 
 
+def test_the_rate_multiplies_the_learning_rate_by_the_progress_of_the_phase() -> None:
+    model, passes, batches = Model(), 4, 3
+    halves = run(GradientStep(Model(), Adam(0.03), rate=lambda progress: 0.5), passes)
+    by_torch(model, list(model.network.parameters()), Adam(0.015), passes)
+    torch.testing.assert_close(
+        halves.tensors["model.network.0.weight"], model.network[0].weight.detach(), rtol=1e-9, atol=1e-12
+    )
+    seen: list[float] = []
+
+    def rate(progress: float) -> float:
+        seen.append(progress)
+        return 1 - progress
+
+    state = run(GradientStep(Model(), Adam(0.03), rate=rate), passes)
+    assert seen == pytest.approx([i / (passes * batches) for i in range(passes * batches)])
+    assert state.clock.progress == 0.0
+
+
 def test_only_the_moving_parameters_move() -> None:
     before = initial_tensors(Model())
     state = run(GradientStep(Model(), Adam(0.1), moving=("network.2", "unused.bias")))

@@ -8,6 +8,7 @@ a pose table) live in ``State.table`` and have an Adam of their own, row by row.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -57,7 +58,8 @@ class GradientStep:
     ``moving``: names of the parameters that move, or of submodules whose parameters all move; None means all.
     ``row_parameters``: columns of ``State.table``, [N, ...], that move too: the batch's rows are handed to the
     model in ``rows``. Their gradient is the particle's own, not a mean; ``row_adam`` (default: ``adam``) moves them,
-    with moments in ``<name>.first``, ``<name>.second`` and ``<name>.steps``.
+    with moments in ``<name>.first``, ``<name>.second`` and ``<name>.steps``. ``rate(progress)``: what the learning
+    rates are multiplied by, progress running from 0 to 1 over the phase's passes.
     """
 
     model: nn.Module
@@ -65,6 +67,7 @@ class GradientStep:
     moving: tuple[str, ...] | None = None
     row_parameters: tuple[str, ...] = ()
     row_adam: Adam | None = None
+    rate: Callable[[float], float] = lambda progress: 1.0
 
     def step(self, times: int = 1) -> Step:
         """The step for a Phase. Raises ConfigError where ``moving`` names nothing in the model."""
@@ -93,13 +96,18 @@ class GradientStep:
         totals["count"] = torch.full((), len(batch.particle), dtype=torch.float64, device=outcome.loss.device)
         new_rows = dict(outcome.rows)
         for name, gradient in zip(rows, found[len(names) :]):
-            new_rows |= _moved_rows(self.row_adam or self.adam, state, batch.particle, name, gradient)
+            new_rows |= _moved_rows(
+                self._cooled(self.row_adam or self.adam, state), state, batch.particle, name, gradient
+            )
         return Contribution(totals, new_rows, {"loss": outcome.loss.detach(), **outcome.info})
 
     def _apply(self, names: tuple[str, ...], state: State, totals: Totals) -> State:
         gradients = [totals[f"gradient.{name}"] / totals["count"] for name in names]
-        adam_update(self.adam, state.tensors, names, gradients)
+        adam_update(self._cooled(self.adam, state), state.tensors, names, gradients)
         return state
+
+    def _cooled(self, adam: Adam, state: State) -> Adam:
+        return dataclasses.replace(adam, learning_rate=adam.learning_rate * self.rate(state.clock.progress))
 
 
 def initial_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -84,7 +84,7 @@ class Loop:
         with contextlib.closing(self._batches(phase, state)) as batches:
             for number, group, batch in batches:
                 total_size, images = len(group), self.source.image_count(group)
-                progress = (state.clock.pass_index + number / (last + 1)) / phase.passes
+                progress = state.clock.progress = (state.clock.pass_index + number / (last + 1)) / phase.passes
                 if phase.band_limit is not None:
                     batch = batch.limit(phase.band_limit(progress))
                 draws = self._draws(state, number, total_size)

@@ -23,6 +23,7 @@ class Clock:
     images: int = 0  # particles seen, all phases
     total_passes: int = 0  # begun before this one, all phases
     entered: bool = False  # whether the phase's `enter` has run
+    progress: float = 0.0  # share of the phase's passes that is over, 0 to 1
 
     def copy(self) -> Clock:
         """The same moment, to be kept while this clock goes on."""
@@ -35,6 +36,7 @@ class Clock:
     def begin_phase(self) -> None:
         """Go to the start of the next phase."""
         self.phase, self.pass_index, self.batch, self.updates, self.entered = self.phase + 1, 0, 0, 0, False
+        self.progress = 0.0
 
 
 @dataclasses.dataclass

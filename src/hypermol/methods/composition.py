@@ -14,7 +14,7 @@ from hypermol.errors import ConfigError, DataError
 from hypermol.methods.method import Results
 from hypermol.objectives import negative_log_likelihood
 from hypermol.posteriors import Hypotheses
-from hypermol.specs import BuildContext, Count, NonNegative, Share, register
+from hypermol.specs import BuildContext, Count, NonNegative, Portion, Share, register
 from hypermol.volumes import Volume
 
 
@@ -24,8 +24,9 @@ class Training:
     """Passes over the particles by gradient.
 
     Band-limit marching: images are used up to a shell that grows linearly from ``march_start`` (a share of Nyquist) to
-    Nyquist at the share ``march_end`` of the passes; march_start = 1 turns it off. ``divergence_weight`` multiplies the
-    objective's β: 0 lets z be used before it is priced, so that it does not collapse onto its prior.
+    Nyquist at the share ``march_end`` of the passes; march_start = 1 turns it off. ``cooling``: share of the passes, at
+    their end, over which the learning rate falls linearly to 0. ``divergence_weight`` multiplies the objective's β: 0
+    lets z be used before it is priced, so that it does not collapse onto its prior.
     """
 
     name: str = "train"
@@ -33,12 +34,17 @@ class Training:
     batch_size: Count = 16
     march_start: Share = 1.0
     march_end: Share = 0.7
+    cooling: Portion = 0.0
     divergence_weight: NonNegative = 1.0
 
     def band_limit(self, progress: float, largest: int) -> int:
         """The largest shell used when ``progress`` (0 to 1) of the passes is over."""
         share = self.march_start + (1 - self.march_start) * min(1.0, progress / max(self.march_end, 1e-9))
         return max(2, min(largest, round(share * largest)))
+
+    def rate(self, progress: float) -> float:
+        """What the learning rate is multiplied by when ``progress`` (0 to 1) of the passes is over."""
+        return min(1.0, (1 - progress) / max(self.cooling, 1e-9))
 
 
 class Model(nn.Module):
@@ -132,12 +138,11 @@ class Composition:
         """The training phases (modules as built: in training mode), then one pass that reads off what was inferred."""
         model = self.model(context)
         moving_rows = ("z",) if self._rows_move else ()
-        rows = dataclasses.replace(self.update, learning_rate=self.conformation.learning_rate) if moving_rows else None
         largest = context.box // 2 - 1
         phases = tuple(
             Phase(
                 phase.name,
-                (GradientStep(model.priced(phase.divergence_weight), self.update, None, moving_rows, rows).step(),),
+                (self._gradient_step(phase, model, moving_rows),),
                 phase.passes,
                 phase.batch_size,
                 band_limit=None if phase.march_start >= 1 else _Band(phase, largest),
@@ -147,6 +152,11 @@ class Composition:
         reading = Step(_reader(model, moving_rows))
         estimate = Phase("estimate", (reading,), 1, 256, apply_every=None, shuffle=False)
         return Program(lambda: self._initial(model, context), (*phases, estimate))
+
+    def _gradient_step(self, phase: Training, model: Model, moving_rows: tuple[str, ...]) -> Step:
+        rows = dataclasses.replace(self.update, learning_rate=self.conformation.learning_rate) if moving_rows else None
+        priced = model.priced(phase.divergence_weight)
+        return GradientStep(priced, self.update, None, moving_rows, rows, phase.rate).step()
 
     @property
     def _rows_move(self) -> bool:
