@@ -5,8 +5,9 @@ from hypermol.methods.composition import Composition, Training
 from hypermol.methods.job import Conduct
 from hypermol.methods.method import Method, Results
 from hypermol.methods.rebuild import Trained, rebuild
+from hypermol.methods.record import run_method, run_particles
 from hypermol.methods.settings import Setting, configured, settings_of
-from hypermol.methods.train import resume, run_method, run_particles, train
+from hypermol.methods.train import resume, train
 
 __all__ = [
     "METHODS",

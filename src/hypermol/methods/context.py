@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hypermol.engine import State
 from hypermol.imaging import radial_mean
 from hypermol.reconstruction.consensus import consensus
+from hypermol.runs import Run
 from hypermol.specs import BuildContext
 
 LOOKED_AT = 1000  # particles from which the signal's amplitude is estimated
@@ -28,6 +30,22 @@ def build_context(source: Any, seed: int, autocast: bool = False) -> BuildContex
         seed=seed,
         autocast=autocast,
         consensus=cache(lambda: consensus(source).map) if source.particles.has_poses else None,
+    )
+
+
+def stored_context(run: Run, state: State) -> BuildContext:
+    """The same for a run with a state, without its particles: everything that the data gave is in the state."""
+    box = int(state.data["box"])
+    blank = torch.ones(box // 2)
+    return BuildContext(
+        box=box,
+        pixel_size=float(state.data["pixel_size"]),
+        count=int(run.config["input"]["count"]),
+        points=int(state.data["points"]),
+        signal=blank,
+        noise=blank,
+        seed=run.config["seed"],
+        consensus=lambda: torch.zeros(box, box, box),
     )
 
 

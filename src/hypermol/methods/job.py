@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hypermol.engine import InterruptedRun, Processes, Program, choose_device
+from hypermol.engine import InterruptedRun, Loop, Processes, Program, Store, choose_device
 from hypermol.methods.context import build_context
 from hypermol.particles import ImageSource, Particles, Preparation, check_particles
 from hypermol.specs import BuildContext
@@ -36,6 +36,30 @@ class Job:
     program: Program
     device: torch.device
     processes: Processes
+
+    def loop(self, store: Store, seed: int, conduct: Conduct) -> Loop:
+        """The loop that does this job, from where ``store`` was left."""
+        return Loop(
+            self.program,
+            self.source,
+            store,
+            seed=seed,
+            device=self.device,
+            processes=self.processes,
+            microbatch=self.method.microbatch,
+            checkpoint_seconds=conduct.checkpoint_seconds,
+            report=conduct.report,
+            asked_to_stop=conduct.asked_to_stop,
+        )
+
+
+def reading_progress(conduct: Conduct) -> Callable[[int, int], None]:
+    """Reports how many images have been read."""
+
+    def progress(done: int, total: int) -> None:
+        conduct.report({"event": "step", "text": "reading images", "done": done, "total": total})
+
+    return progress
 
 
 def make_ready(
@@ -67,11 +91,13 @@ def make_ready(
 
 
 def _look_over(source: ImageSource, conduct: Conduct, processes: Processes, every_pixel: bool) -> None:
+    reading = reading_progress(conduct)
+
     def progress(done: int, total: int) -> None:
         if conduct.asked_to_stop():
             raise InterruptedRun("stopped while the images were being read, before the first update")
         if processes.first:
-            conduct.report({"event": "step", "text": "reading images", "done": done, "total": total})
+            reading(done, total)
 
     if source.storage is None and every_pixel:
         check_particles(source.particles, progress=progress).raise_if_bad()

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.maps import read_map, write_map
-from hypermol.methods.train import run_method, run_particles
+from hypermol.methods.record import run_method, run_particles, run_preparation
 from hypermol.metrics import local_resolution, resolution
-from hypermol.particles import ImageSource, Preparation
+from hypermol.particles import ImageSource
 from hypermol.reconstruction import RegressionMap, nearest, neighbour_sizes, regression_map
 from hypermol.reconstruction.consensus import consensus
 from hypermol.runs import Run
@@ -36,7 +36,7 @@ class NearbyImages:
         particles = run_particles(run)
         if not particles.has_poses:
             raise ConfigError(f"{run.path}: maps by regression need poses, and {particles.path} has none")
-        source = ImageSource(particles, Preparation(**run.config["preparation"]))
+        source = ImageSource(particles, run_preparation(run))
         return NearbyImages(source, estimates["z"], estimates.get("z_covariance"), _mask(run, source))
 
     def map_at(self, z: np.ndarray) -> RegressionMap:

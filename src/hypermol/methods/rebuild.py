@@ -14,9 +14,9 @@ from torch import Tensor
 from hypermol.engine import RunStore, choose_device
 from hypermol.errors import ConfigError
 from hypermol.maps import write_map
-from hypermol.methods.train import run_method
+from hypermol.methods.context import stored_context
+from hypermol.methods.record import run_method
 from hypermol.runs import Run
-from hypermol.specs import BuildContext
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,16 +74,5 @@ def rebuild(run: Run, device: str = "auto") -> Trained:
         raise ConfigError(f"{run.path} has no checkpoint yet; finish it with `hypermol train --resume {run.path}`")
     where, _ = choose_device(device)
     method = run_method(run)
-    box, pixel_size = int(state.data["box"]), float(state.data["pixel_size"])
-    blank = torch.ones(box // 2)
-    context = BuildContext(
-        box=box,
-        pixel_size=pixel_size,
-        count=int(run.config["input"]["count"]),
-        points=int(state.data["points"]),
-        signal=blank,
-        noise=blank,
-        seed=run.config["seed"],
-        consensus=lambda: torch.zeros(box, box, box),
-    )
-    return Trained(run, method, method.decoder(state.to(where), context), pixel_size, box)
+    context = stored_context(run, state)
+    return Trained(run, method, method.decoder(state.to(where), context), context.pixel_size, context.box)

@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from hypermol import __version__
-from hypermol.engine import Loop, Processes, RunStore, State, choose_device, choose_precision
+from hypermol.engine import Processes, RunStore, State, choose_device, choose_precision
 from hypermol.errors import ConfigError
 from hypermol.maps import write_map
-from hypermol.methods.catalogue import METHODS
 from hypermol.methods.given import Given
 from hypermol.methods.job import Conduct, Job, make_ready
 from hypermol.methods.method import Results
+from hypermol.methods.record import run_config, run_method, run_particles, run_preparation
 from hypermol.particles import Particles, Preparation
 from hypermol.runs import Run, refuse_existing
-from hypermol.specs import from_dict, to_dict
 
 
 def train(
@@ -53,14 +50,7 @@ def train(
     with Processes.join(device) as processes:
         job = make_ready(particles, method, preparation, seed, conduct, processes)
         if processes.first:
-            config = {
-                "seed": seed,
-                "method": {"room": "method", **to_dict(method)},
-                "input": given.to_config(particles),
-                "preparation": {k: v for k, v in dataclasses.asdict(preparation).items() if v is not None},
-                "versions": {"hypermol": __version__, "torch": torch.__version__, "numpy": np.__version__},
-            }
-            Run.create(out, config)
+            Run.create(out, run_config(seed, method, given.to_config(particles), preparation))
         processes.barrier()
         return _work(Run.open(out), job, seed, conduct)
 
@@ -73,26 +63,10 @@ def resume(path: Path | str, conduct: Conduct | None = None) -> Run:
     run, conduct = Run.open(path), conduct or Conduct()
     if run.finished:
         return run
-    particles, method, config = run_particles(run), run_method(run), run.config
+    particles, method, seed = run_particles(run), run_method(run), run.config["seed"]
     with Processes.join(choose_device(conduct.device)[0]) as processes:
-        preparation = Preparation(**config["preparation"])
-        job = make_ready(particles, method, preparation, config["seed"], conduct, processes, every_pixel=False)
-        return _work(run, job, config["seed"], conduct)
-
-
-def run_method(run: Run) -> Any:
-    """The method of a run, as configured."""
-    METHODS.built_in()  # registers the kinds of this folder
-    data = dict(run.config["method"])
-    return from_dict(str(data.pop("room")), data)
-
-
-def run_particles(run: Run) -> Particles:
-    """The particles of a run, read again. Raises ConfigError when a file has changed or has gone."""
-    config = run.config["input"]
-    given = Given.in_config(config)
-    given.require_unchanged(config["fingerprint"], run.path)
-    return given.read()
+        job = make_ready(particles, method, run_preparation(run), seed, conduct, processes, every_pixel=False)
+        return _work(run, job, seed, conduct)
 
 
 def _require_poses(particles: Particles, method: Any) -> None:
@@ -104,19 +78,7 @@ def _require_poses(particles: Particles, method: Any) -> None:
 
 
 def _work(run: Run, job: Job, seed: int, conduct: Conduct) -> Run:
-    loop = Loop(
-        job.program,
-        job.source,
-        RunStore(run),
-        seed=seed,
-        device=job.device,
-        processes=job.processes,
-        microbatch=job.method.microbatch,
-        checkpoint_seconds=conduct.checkpoint_seconds,
-        report=conduct.report,
-        asked_to_stop=conduct.asked_to_stop,
-    )
-    state = loop.run()
+    state = job.loop(RunStore(run), seed, conduct).run()
     if job.processes.first:
         _write_results(run, job, job.method.results(state, job.context), state, conduct)
     job.processes.barrier()

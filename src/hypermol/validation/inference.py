@@ -12,12 +12,11 @@ from torch import Tensor
 
 from hypermol.engine import Clock, Draws, Loop, MemoryStore, Program, RunStore, State, choose_device, install
 from hypermol.errors import ConfigError
-from hypermol.methods import Conduct
-from hypermol.methods.context import build_context
+from hypermol.methods import Conduct, run_method
+from hypermol.methods.context import build_context, stored_context
 from hypermol.particles import ImageSource
 from hypermol.runs import Run
-from hypermol.specs import BuildContext
-from hypermol.validation.pieces import Whole, half_source, piece_method
+from hypermol.validation.pieces import Whole, half_source
 from hypermol.validation.refinement import ELBO_SAMPLES, Posterior, evidence_bound, refine
 
 BATCH = 256
@@ -57,26 +56,14 @@ def transferable(method: Any) -> bool:
 
 def frozen(run: Run, conduct: Conduct) -> Frozen:
     """The model of a finished piece. Raises ConfigError for a method without z, or whose parts cannot be taken."""
-    method = piece_method(run)
+    method = run_method(run)
     if not transferable(method):
         raise ConfigError(f"{run.path}: {method.name} cannot be applied to particles that it was not trained on")
     device, _ = choose_device(conduct.device)
     state = RunStore(run).latest()
     if state is None:
         raise ConfigError(f"{run.path} has no checkpoint; remove it and validate again")
-    box = int(state.data["box"])
-    blank = torch.ones(box // 2)  # everything that the data gave is in the checkpoint
-    context = BuildContext(
-        box=box,
-        pixel_size=float(state.data["pixel_size"]),
-        count=int(run.config["input"]["count"]),
-        points=int(state.data["points"]),
-        signal=blank,
-        noise=blank,
-        seed=run.config["seed"],
-        consensus=lambda: torch.zeros(box, box, box),
-    )
-    model = install(method.model(context), state).to(device).eval().requires_grad_(False)
+    model = install(method.model(stored_context(run, state)), state).to(device).eval().requires_grad_(False)
     return Frozen(run, model, method, not hasattr(method.conformation, "spread"))
 
 
@@ -88,7 +75,7 @@ def applicable(method: Any) -> bool:
 def look_at_half(run: Run, whole: Whole, conduct: Conduct) -> dict[str, np.ndarray]:
     """z (and variance, where there is one) of all particles of the other half by a half's model."""
     other = 1 - int(run.config["input"]["half"])
-    if not transferable(piece_method(run)):
+    if not transferable(run_method(run)):
         return _last_phase(run, half_source(whole, other, conduct), conduct)
 
     def progress(done: int, total: int) -> None:
@@ -103,7 +90,7 @@ def _last_phase(run: Run, source: ImageSource, conduct: Conduct) -> dict[str, np
     if state is None:
         raise ConfigError(f"{run.path} has no checkpoint; remove it and validate again")
     device, _ = choose_device(conduct.device)
-    method, seed = piece_method(run), int(run.config["seed"])
+    method, seed = run_method(run), int(run.config["seed"])
     phase = method.program(build_context(source, seed)).phases[-1]
     begun = State(state.tensors, {}, state.data, Clock())
     program = Program(lambda: begun, (phase,))

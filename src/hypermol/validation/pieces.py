@@ -6,22 +6,20 @@ Each piece resumes from its newest checkpoint like any run, and a finished one i
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from hypermol import __version__
-from hypermol.engine import Loop, Processes, RunStore, choose_device
+from hypermol.engine import Processes, RunStore, choose_device
 from hypermol.errors import DataError
 from hypermol.maps import write_map
 from hypermol.methods import Conduct, run_method, run_particles
 from hypermol.methods.context import build_context
+from hypermol.methods.job import Job, reading_progress
+from hypermol.methods.record import run_config, run_preparation
 from hypermol.particles import ImageSource, Particles, Preparation
 from hypermol.runs import Run
-from hypermol.specs import from_dict, to_dict
 from hypermol.validation.noise_images import NoiseSource
 
 FEWEST = 20
@@ -44,7 +42,6 @@ class Whole:
     @classmethod
     def of(cls, run: Run) -> Whole:
         """Raises ConfigError where the particles have gone or changed, DataError where a half is too small."""
-        config = run.config
         particles = run_particles(run)
         counts = np.bincount(particles.half, minlength=2)
         if counts.min() < FEWEST:
@@ -52,7 +49,7 @@ class Whole:
                 f"{run.path}: its particles fall into halves of {counts[0]} and {counts[1]}; at least {FEWEST} are "
                 "needed in each (rlnRandomSubset or alignments3D/split says which particle is in which half)"
             )
-        return cls(run, run_method(run), particles, Preparation(**config["preparation"]), int(config["seed"]))
+        return cls(run, run_method(run), particles, run_preparation(run), int(run.config["seed"]))
 
     def rows(self, half: int) -> np.ndarray:
         """Numbers of the particles of one half."""
@@ -112,22 +109,12 @@ def run_piece(whole: Whole, piece: Piece, folder: Path, conduct: Conduct) -> Run
         return run
     device, _ = choose_device(conduct.device)
     source = piece_source(whole, piece, conduct)
-    source.load_all(_reading(conduct))
+    source.load_all(reading_progress(conduct))
     context = build_context(source, piece.seed, getattr(piece.method, "precision", "float32") == "bfloat16")
     with Processes.join(device) as processes:
-        loop = Loop(
-            piece.method.program(context),
-            source,
-            RunStore(run),
-            seed=piece.seed,
-            device=device,
-            processes=processes,
-            microbatch=piece.method.microbatch,
-            checkpoint_seconds=conduct.checkpoint_seconds,
-            report=conduct.report,
-            asked_to_stop=conduct.asked_to_stop,
-        )
-        state = loop.run()
+        program = piece.method.program(context)
+        job = Job(source.particles, source, piece.method, context, program, device, processes)
+        state = job.loop(RunStore(run), piece.seed, conduct).run()
     results = piece.method.results(state, context)
     rows = whole.rows(piece.half)
     if results.estimates:
@@ -137,12 +124,6 @@ def run_piece(whole: Whole, piece: Piece, folder: Path, conduct: Conduct) -> Run
         write_map(run.volumes / f"{name}.mrc", volume, source.pixel_size)
     run.append_log({"event": "finished", "particles": state.clock.images})
     return run
-
-
-def piece_method(run: Run) -> Any:
-    """The method of a piece's run."""
-    data = dict(run.config["method"])
-    return from_dict(str(data.pop("room")), data)
 
 
 def latent_of(run: Run, count: int) -> np.ndarray:
@@ -155,13 +136,8 @@ def latent_of(run: Run, count: int) -> np.ndarray:
 def _config(whole: Whole, piece: Piece) -> dict[str, Any]:
     given = {k: v for k, v in whole.run.config["input"].items() if k not in ("count", "images")}
     rows = whole.rows(piece.half)
-    return {
-        "seed": piece.seed,
-        "method": {"room": "method", **to_dict(piece.method)},
-        "input": {**given, "count": len(rows), "half": piece.half, "noise_for_images": piece.noise},
-        "preparation": {k: v for k, v in dataclasses.asdict(whole.preparation).items() if v is not None},
-        "versions": {"hypermol": __version__, "torch": torch.__version__, "numpy": np.__version__},
-    }
+    described = {**given, "count": len(rows), "half": piece.half, "noise_for_images": piece.noise}
+    return run_config(piece.seed, piece.method, described, whole.preparation)
 
 
 def _require_same(run: Run, config: dict[str, Any]) -> None:
@@ -172,10 +148,3 @@ def _require_same(run: Run, config: dict[str, Any]) -> None:
                 f"{run.path} belongs to another job (its {part} differs): the run was made anew since it was "
                 f"validated; remove {run.path.parent} and validate again"
             )
-
-
-def _reading(conduct: Conduct) -> Callable[[int, int], None]:
-    def progress(done: int, total: int) -> None:
-        conduct.report({"event": "step", "text": "reading images", "done": done, "total": total})
-
-    return progress

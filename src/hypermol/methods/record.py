@@ -1,0 +1,47 @@
+"""What a run's config says of a job, written and read again: method, particles, preparation, versions."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import torch
+
+from hypermol import __version__
+from hypermol.methods.catalogue import METHODS
+from hypermol.methods.given import Given
+from hypermol.particles import Particles, Preparation
+from hypermol.runs import Run
+from hypermol.specs import from_dict, to_dict
+
+
+def run_config(seed: int, method: Any, given: dict[str, Any], preparation: Preparation) -> dict[str, Any]:
+    """The content of a run's config.toml; ``given`` describes the particles."""
+    return {
+        "seed": seed,
+        "method": {"room": "method", **to_dict(method)},
+        "input": given,
+        "preparation": {k: v for k, v in dataclasses.asdict(preparation).items() if v is not None},
+        "versions": {"hypermol": __version__, "torch": torch.__version__, "numpy": np.__version__},
+    }
+
+
+def run_method(run: Run) -> Any:
+    """The method of a run, as configured."""
+    METHODS.built_in()  # registers the kinds of this folder
+    data = dict(run.config["method"])
+    return from_dict(str(data.pop("room")), data)
+
+
+def run_preparation(run: Run) -> Preparation:
+    """How the images of a run were prepared."""
+    return Preparation(**run.config["preparation"])
+
+
+def run_particles(run: Run) -> Particles:
+    """The particles of a run, read again. Raises ConfigError when a file has changed or has gone."""
+    config = run.config["input"]
+    given = Given.in_config(config)
+    given.require_unchanged(config["fingerprint"], run.path)
+    return given.read()
