@@ -23,15 +23,20 @@ from hypermol.benchmarks.figures import (
     SHIFT,
     STATES_APART,
     Figures,
-    as_order,
-    as_states,
     figure,
     order_name,
 )
 from hypermol.errors import ConfigError
-from hypermol.metrics import r_squared, spearman
-from hypermol.metrics.conformations import circular_spearman
-from hypermol.simulation import Posterior, Truth, pose_bound, posterior_mean, state_posterior
+from hypermol.simulation import (
+    Knowable,
+    Truth,
+    as_order,
+    as_states,
+    knowable,
+    order_limits,
+    pose_bound,
+    state_limit,
+)
 
 MAPS, POSES = 60, 100
 """Particles whose posterior mean maps, and whose pose bounds, are worked out."""
@@ -43,43 +48,33 @@ def information_bound(truth: Truth, particles: np.ndarray) -> Figures:
     if truth.noise_variance <= 0:
         return {}
     figures: Figures = {}
-    motion = truth.motion
-    if motion.moving.any() and (not motion.continuous or motion.dim == 1):
-        posterior = (posterior_mean if motion.continuous else state_posterior)(truth, particles)
-        points = posterior.grid[:, None] if motion.continuous else motion.states()
-        figures |= _of_order(truth, posterior, points) if as_order(truth) else {}
-        figures |= _of_states(posterior) if as_states(truth) else {}
-        figures |= _of_maps(truth, posterior, points)
+    if held := knowable(truth, particles):
+        figures |= _of_order(truth, held) if as_order(truth) else {}
+        figures |= _of_states(held) if as_states(truth) else {}
+        figures |= _of_maps(truth, held)
     return figures | _of_poses(truth, particles)
 
 
-def _of_order(truth: Truth, posterior: Posterior, points: np.ndarray) -> Figures:
-    how = f"posterior mean of the true coordinate under the true model, {len(posterior.particle)} particles"
+def _of_order(truth: Truth, held: Knowable) -> Figures:
+    how = f"posterior mean of the true coordinate under the true model, {len(held.posterior.particle)} particles"
     figures: Figures = {}
-    for axis in range(truth.dim):
-        known = truth.conformation[posterior.particle, axis]
-        if truth.motion.circular:
-            vector = posterior.probability @ np.exp(1j * np.deg2rad(points[:, axis]))
-            pair, found = np.exp(1j * np.deg2rad(known)), np.rad2deg(np.angle(vector))
-            rank = abs(circular_spearman(found, known))
-            share = 1 - (np.abs(vector - pair) ** 2).sum() / (np.abs(pair - pair.mean()) ** 2).sum()
-        else:
-            found = posterior.probability @ points[:, axis]
-            rank, share = abs(spearman(found, known)), r_squared(found, known)
-        figures[order_name("|Spearman|", axis, truth.dim)] = figure(rank, how)
-        figures[order_name("R²", axis, truth.dim)] = figure(float(share), how)
+    for axis, limit in enumerate(order_limits(truth, held)):
+        figures[order_name("|Spearman|", axis, truth.dim)] = figure(limit.spearman, how)
+        figures[order_name("R²", axis, truth.dim)] = figure(limit.r_squared, how)
     return figures
 
 
-def _of_states(posterior: Posterior) -> Figures:
-    how = f"expected share right of the most probable state under the true model, {len(posterior.particle)} particles"
-    return {STATES_APART: figure(100 * float(posterior.probability.max(axis=1).mean()), how, "%")}
+def _of_states(held: Knowable) -> Figures:
+    count = len(held.posterior.particle)
+    how = f"expected share right of the most probable state under the true model, {count} particles"
+    return {STATES_APART: figure(100 * state_limit(held), how, "%")}
 
 
-def _of_maps(truth: Truth, posterior: Posterior, points: np.ndarray) -> Figures:
+def _of_maps(truth: Truth, held: Knowable) -> Figures:
     """The same figures as a program's, of the posterior mean map."""
+    posterior = held.posterior
     chosen = np.arange(min(MAPS, len(posterior.particle)))
-    rasterised = [truth.map_at_point(point).float() for point in points]
+    rasterised = [truth.map_at_point(point).float() for point in held.points]
 
     def mean_maps() -> Iterator[Tensor]:
         for row in chosen:

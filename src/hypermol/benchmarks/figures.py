@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from hypermol.simulation import Truth
-
 Figures = dict[str, dict[str, Any]]
 
 GAIN, FSC_AT_Z = "gain in the moving domain", "FSC of maps at z"
@@ -18,21 +16,6 @@ ROTATION, DIRECTION, SHIFT = "median rotation error", "median direction error", 
 def figure(value: float, how: str, unit: str = "", better: str = "higher") -> dict[str, Any]:
     """One figure; ``better`` is "higher" or "lower". A value that is not finite becomes None."""
     return {"value": float(value) if np.isfinite(value) else None, "unit": unit, "how": how, "better": better}
-
-
-MOST_STATES, LEAST_LEVELS = 10, 4
-"""Up to so many states are scored as states; from so many levels on, a coordinate is scored by its order."""
-
-
-def as_states(truth: Truth) -> bool:
-    """Whether a set is scored by its states: there are some, and not so many that they stand for a continuum."""
-    return not truth.motion.continuous and 2 <= len(truth.motion.states()) <= MOST_STATES
-
-
-def as_order(truth: Truth) -> bool:
-    """Whether a set is scored by the order of its particles along a coordinate: with two or three levels there is
-    none to speak of."""
-    return truth.dim > 0 and (truth.motion.continuous or len(truth.motion.states()) >= LEAST_LEVELS)
 
 
 def order_name(kind: str, axis: int, dim: int) -> str:

@@ -16,16 +16,23 @@ from hypermol.benchmarks.figures import (
     STATES_APART,
     Figures,
     area_under_roc,
-    as_order,
-    as_states,
     figure,
     order_name,
 )
 from hypermol.errors import DataError
-from hypermol.metrics import best_direction, circular_direction, confusion, pose_scores, state_accuracy
-from hypermol.simulation import Truth
+from hypermol.metrics import ClassScores, pose_scores
+from hypermol.simulation import (
+    CLUSTERS_HOW,
+    ORDER_HOW,
+    STATES_HOW,
+    Truth,
+    as_order,
+    as_states,
+    class_scores,
+    order_scores,
+    state_scores,
+)
 
-SEED_OF_CLUSTERS = 0
 RARE = 0.05
 """A state with a smaller share is scored by itself as well."""
 NEIGHBOURS = 5
@@ -65,15 +72,10 @@ def order_figures(truth: Truth, z: np.ndarray) -> Figures:
     """Rank correlation and R² of the best direction of z with each true coordinate."""
     if not as_order(truth):
         return {}
-    intact = truth.intact
-    fit = truth.half[intact] == 0
-    read = circular_direction if truth.motion.circular else best_direction
     figures: Figures = {}
-    how = "linear direction of z fitted on half set 0, scored on half set 1"
-    for axis in range(truth.dim):
-        found = read(z[intact], truth.conformation[intact, axis], fit)
-        figures[order_name("|Spearman|", axis, truth.dim)] = figure(abs(found.spearman), how)
-        figures[order_name("R²", axis, truth.dim)] = figure(found.r_squared, how)
+    for axis, found in enumerate(order_scores(truth, z)):
+        figures[order_name("|Spearman|", axis, truth.dim)] = figure(found.spearman, ORDER_HOW)
+        figures[order_name("R²", axis, truth.dim)] = figure(found.r_squared, ORDER_HOW)
     return figures
 
 
@@ -81,37 +83,24 @@ def state_figures(truth: Truth, z: np.ndarray) -> Figures:
     """For discrete states: how far z tells them apart, and what clusters of z make of them without being told."""
     if not as_states(truth):
         return {}
-    intact = truth.intact
-    state, fit = truth.state[intact], truth.half[intact] == 0
-    how = "linear discriminant of z fitted on half set 0, scored on half set 1"
-    figures = {STATES_APART: figure(100 * state_accuracy(z[intact], state, fit), how, "%")}
-    clusters = _clusters(z[intact], len(np.unique(state)))
-    how = f"k-means of z with the true number of states, seed {SEED_OF_CLUSTERS}, best one-to-one matching"
-    return figures | _classes(truth, clusters, how) | _rare(truth, z)
+    found = state_scores(truth, z)
+    figures = {STATES_APART: figure(100 * found.told_apart, STATES_HOW, "%")}
+    return figures | _classes(found.clusters, CLUSTERS_HOW) | _rare(truth, z)
 
 
 def class_figures(truth: Truth, classes: np.ndarray) -> Figures:
     """The program's own classes against the true states."""
     if not as_states(truth):
         return {}
-    found = classes.argmax(axis=1)[truth.intact]
-    return _classes(truth, found, "the program's own classes, best one-to-one matching")
+    return _classes(class_scores(truth, classes), "the program's own classes, best one-to-one matching")
 
 
-def _classes(truth: Truth, found: np.ndarray, how: str) -> Figures:
-    scores = confusion(found, truth.state[truth.intact])
+def _classes(scores: ClassScores, how: str) -> Figures:
     return {
         "confusion error": figure(100 * scores.error, how, "%", "lower"),
         "adjusted Rand index": figure(scores.ari, how),
         "least recall of a state": figure(100 * float(scores.recall.min()), how, "%"),
     }
-
-
-def _clusters(z: np.ndarray, count: int) -> np.ndarray:
-    from sklearn.cluster import KMeans
-
-    spread = np.maximum(z.std(axis=0), 1e-9)
-    return KMeans(count, n_init=10, random_state=SEED_OF_CLUSTERS).fit_predict((z - z.mean(axis=0)) / spread)
 
 
 def _rare(truth: Truth, z: np.ndarray) -> Figures:

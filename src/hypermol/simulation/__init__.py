@@ -1,12 +1,25 @@
 """Particle images with a known truth: molecules, motions, exact projections, and the truth to measure against.
 
-truth = simulate(Recipe.named("hinge", n=5000, box=32, snr=0.5), "data")
+truth = Truth.load(simulate(Recipe.named("hinge", n=5000, box=32, snr=0.5), "data"))
 truth.map(7)                    # the exact map of particle 7
 truth.posterior_mean().mean     # what the images hold about the conformation
+order_scores(truth, z)          # what an answer is worth
 """
 
 from hypermol.simulation.bound import Posterior, log_likelihood, posterior_mean, state_posterior
 from hypermol.simulation.frame_files import read_frames, write_atoms
+from hypermol.simulation.map_scores import (
+    AT_Z,
+    GAIN_HOW,
+    MEAN,
+    MEAN_OF_GAINS_HOW,
+    MOVING,
+    WHOLE,
+    gain_of,
+    map_curves,
+    mean_of_gains,
+    truth_masks,
+)
 from hypermol.simulation.model_files import read_model, write_models
 from hypermol.simulation.models import Atoms, HingedModel, hinge_atoms
 from hypermol.simulation.motions import Arrangements, Motion, Turn, Turns
@@ -15,6 +28,20 @@ from hypermol.simulation.project import Camera, padded_box, project_gaussians
 from hypermol.simulation.pseudo_protein import PseudoProtein, pseudo_protein
 from hypermol.simulation.rasterise import rasterise_gaussians
 from hypermol.simulation.recipe import MOTIONS, PAPER, Recipe, check_recipe
+from hypermol.simulation.scores import (
+    CLUSTERS_HOW,
+    ORDER_HOW,
+    STATES_HOW,
+    Knowable,
+    as_order,
+    as_states,
+    class_scores,
+    knowable,
+    order_limits,
+    order_scores,
+    state_limit,
+    state_scores,
+)
 from hypermol.simulation.simulate import simulate
 from hypermol.simulation.systems import Molecule, build_molecule
 from hypermol.simulation.transitions import Transition

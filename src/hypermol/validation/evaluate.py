@@ -1,4 +1,5 @@
-"""A run against a known truth: how well z orders the particles, and how close each particle's map is to its own."""
+"""A run against a known truth: how well z knows the particles' conformations, and how close their maps are to the true
+ones. The numbers are those by which benchmarks score every program (``simulation.scores``, ``map_scores``)."""
 
 from __future__ import annotations
 
@@ -7,17 +8,40 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.maps import read_map
 from hypermol.methods import Trained, rebuild
-from hypermol.metrics import best_direction, circular_direction, fsc, fsc_mean, gain
+from hypermol.metrics import ClassScores, DirectionScore, fsc_mean
 from hypermol.runs import Run, fingerprint
-from hypermol.simulation import Truth
+from hypermol.simulation import (
+    AT_Z,
+    CLUSTERS_HOW,
+    GAIN_HOW,
+    MEAN,
+    MEAN_OF_GAINS_HOW,
+    MOVING,
+    ORDER_HOW,
+    STATES_HOW,
+    Knowable,
+    Truth,
+    as_order,
+    as_states,
+    class_scores,
+    gain_of,
+    knowable,
+    map_curves,
+    mean_of_gains,
+    order_limits,
+    order_scores,
+    state_limit,
+    state_scores,
+    truth_masks,
+)
 
 Figures = dict[str, dict[str, Any]]
+LIMIT = "the images' own limit"
 
 
 def evaluate_run(
@@ -40,73 +64,92 @@ def evaluate_run(
     trained = rebuild(run, device)
     figures: Figures = {}
     if trained.has_latent:
-        figures |= order_figures(trained.latent(), truth)
-    figures |= map_figures(trained, truth, particles, progress)
-    return figures
+        figures |= conformation_figures(trained.latent(), truth)
+    figures |= own_classes(trained, truth)
+    return figures | map_figures(trained, truth, particles, progress)
 
 
-def order_figures(z: np.ndarray, truth: Truth) -> Figures:
-    """Best direction of z for each true coordinate, and the most that the images hold."""
-    fit = truth.half == 0
+def conformation_figures(z: np.ndarray, truth: Truth) -> Figures:
+    """What z [N, d] knows of the order of the particles, or of their states, and the most that the images hold."""
     figures: Figures = {}
-    for axis in range(truth.dim):
-        name = "best direction" if truth.dim == 1 else f"best direction {axis + 1}"
-        how = "linear direction of z fitted on half set 0, scored on half set 1"
-        figures |= _scores(z, truth.conformation[:, axis], fit, truth.motion.circular, name, how)
-    if truth.dim == 1 and truth.noise_variance > 0:
-        mean = truth.posterior_mean().mean[:, None]
-        how = "posterior mean of the true coordinate under the true model: no method can do better on average"
-        figures |= _scores(mean, truth.conformation[:, 0], fit, truth.motion.circular, "the images' own limit", how)
+    if not as_order(truth) and not as_states(truth):
+        return figures
+    held = knowable(truth, truth.intact[truth.half[truth.intact] == 1])
+    if as_order(truth):
+        figures |= _order("best direction", order_scores(truth, z), ORDER_HOW)
+        if held is not None:
+            figures |= _order(LIMIT, order_limits(truth, held), _limit_how("posterior mean of the true coordinate"))
+    if as_states(truth):
+        found = state_scores(truth, z)
+        figures["states told apart"] = _figure(100 * found.told_apart, "%", STATES_HOW)
+        figures |= _limit_of_states(held) | _classes("clusters of z", found.clusters, CLUSTERS_HOW)
     return figures
 
 
-def _scores(z: np.ndarray, known: np.ndarray, fit: np.ndarray, circular: bool, name: str, how: str) -> Figures:
-    found = (circular_direction if circular else best_direction)(z, known, fit)
+def _order(name: str, scores: list[DirectionScore], how: str) -> Figures:
+    figures: Figures = {}
+    for axis, found in enumerate(scores, start=1):
+        numbered = name if len(scores) == 1 else f"{name} {axis}"
+        figures[f"|Spearman| of {numbered}"] = _figure(found.spearman, "", how)
+        figures[f"R² of {numbered}"] = _figure(found.r_squared, "", how)
+    return figures
+
+
+def _limit_of_states(held: Knowable | None) -> Figures:
+    if held is None:
+        return {}
+    how = _limit_how("expected share right of the most probable state")
+    return {f"states told apart, {LIMIT}": _figure(100 * state_limit(held), "%", how)}
+
+
+def _limit_how(what: str) -> str:
+    return f"{what} under the true model, half set 1: no method can do better on average"
+
+
+def own_classes(trained: Trained, truth: Truth) -> Figures:
+    """The classes of a method that has some, against discrete true states."""
+    path = trained.run.path / "estimates.npz"
+    found = trained.run.estimates() if path.exists() else {}
+    if "class_probability" not in found or not as_states(truth):
+        return {}
+    scores = class_scores(truth, found["class_probability"])
+    return _classes(
+        "the method's classes", scores, "most probable class, best one-to-one matching with the true states"
+    )
+
+
+def _classes(name: str, scores: ClassScores, how: str) -> Figures:
     return {
-        f"|Spearman| of {name}": _figure(found.spearman, "", how),
-        f"R² of {name}": _figure(found.r_squared, "", how),
+        f"confusion error of {name}": _figure(100 * scores.error, "%", how),
+        f"adjusted Rand index of {name}": _figure(scores.ari, "", how),
+        f"least recall of a state by {name}": _figure(100 * float(scores.recall.min()), "%", how),
     }
 
 
 def map_figures(trained: Trained, truth: Truth, count: int, progress: Callable[[int, int], None]) -> Figures:
-    """FSC of maps at the z of random particles with their true maps, beside that of two consensus maps."""
+    """FSC of maps at the z of random intact particles with their true maps, beside that of two consensus maps."""
     if truth.box != trained.box:
         raise ConfigError(
             f"the run's maps have {trained.box} px and the true maps {truth.box}; train without --set box"
         )
-    chosen = np.sort(np.random.default_rng(0).choice(truth.count, min(count, truth.count), replace=False))
-    masks = {"whole map": truth.mask()} | ({"moving domain": truth.moving_mask()} if truth.dim else {})
-    consensus = {"noise-free mean map": truth.mean_map(), **_back_projection(trained)}
-    curves: dict[str, dict[str, list[Tensor]]] = {region: {} for region in masks}
-    for done, particle in enumerate(chosen, start=1):
-        exact = truth.map(int(particle)).float()
-        rivals = {"z": trained.map_of(int(particle)), **consensus}
-        for region, mask in masks.items():
-            for name, rival in rivals.items():
-                curves[region].setdefault(name, []).append(fsc(rival.float(), exact, mask.float()))
-        progress(done, len(chosen))
-    return _map_summary({r: {n: torch.stack(c) for n, c in rows.items()} for r, rows in curves.items()}, len(chosen))
-
-
-def _map_summary(curves: dict[str, dict[str, Tensor]], count: int) -> Figures:
+    intact = truth.intact
+    chosen = np.sort(np.random.default_rng(0).choice(intact, min(count, len(intact)), replace=False))
+    rivals = {MEAN: truth.mean_map(), **_back_projection(trained)}
+    maps = (trained.map_of(int(particle)) for particle in chosen)
+    curves = map_curves(truth, chosen, maps, rivals, truth_masks(truth), progress)
+    base = f"{len(chosen)} random particles, FSC with their own true maps in one truth-derived mask, mean over shells"
     figures: Figures = {}
-    base = f"{count} random particles, FSC with their own true maps in one truth-derived mask, mean over shells"
     for region, rows in curves.items():
         means = {name: fsc_mean(curve) for name, curve in rows.items()}
         for name, mean in means.items():
-            label = "maps at z" if name == "z" else name
+            label = "maps at z" if name == AT_Z else name
             figures[f"FSC of {label}, {region}"] = _figure(float(mean.mean()), "", base)
-        for name, mean in means.items():
-            if name != "z":
-                share = float((means["z"] > mean).double().mean())
-                figures[f"closer than the {name}, {region}"] = _figure(100 * share, "% of particles", base)
-    if "moving domain" in curves:
-        rows = curves["moving domain"]
-        value = float(gain(rows["z"], rows["noise-free mean map"]).nanmean())
-        how = (
-            "(FSC - consensus)/(1 - consensus), shells 2 to D/4 - 1, mask around the moving part; 0: nothing, 1: truth"
-        )
-        figures["gain in the moving domain"] = _figure(value, "", how)
+        for rival in rivals:
+            share = float((means[AT_Z] > means[rival]).double().mean())
+            figures[f"closer than the {rival}, {region}"] = _figure(100 * share, "% of particles", base)
+    if MOVING in curves:
+        figures["gain in the moving domain"] = _figure(mean_of_gains(curves), "", MEAN_OF_GAINS_HOW)
+        figures["gain in the moving domain, of mean curves"] = _figure(gain_of(curves), "", GAIN_HOW)
     return figures
 
 
@@ -117,4 +160,4 @@ def _back_projection(trained: Trained) -> dict[str, Tensor]:
 
 
 def _figure(value: float, unit: str, how: str) -> dict[str, Any]:
-    return {"value": value, "unit": unit, "how": how}
+    return {"value": value if np.isfinite(value) else None, "unit": unit, "how": how}

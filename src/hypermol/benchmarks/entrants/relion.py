@@ -23,12 +23,12 @@ from torch import Tensor
 
 from hypermol.benchmarks.answer import Answer
 from hypermol.benchmarks.entrants.contract import Outcome
-from hypermol.benchmarks.figures import as_states
 from hypermol.benchmarks.measure import Cost, measured
 from hypermol.benchmarks.task import Task
 from hypermol.errors import DataError
 from hypermol.maps import read_map, write_map
 from hypermol.particles import Particles, read_particles
+from hypermol.simulation import as_states
 
 ITERATIONS = {"tiny": 6, "small": 25, "paper": 25}
 CLASSES_OF_A_CONTINUUM = 4
