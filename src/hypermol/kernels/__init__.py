@@ -1,6 +1,7 @@
 """The few kernels that carry the cost, on plain arrays: slice ⇄ insert on Fourier grids, singly and in moments."""
 
 from hypermol.kernels.box import require_even_box
+from hypermol.kernels.columns import insert_columns
 from hypermol.kernels.dispatch import insert_grid, slice_grid
 from hypermol.kernels.grid import (
     grid_shape,
@@ -12,3 +13,4 @@ from hypermol.kernels.grid import (
     volumes_to_grid,
 )
 from hypermol.kernels.moments import insert_moments, record_size, slice_moments, solve_moments, symmetrise_moments
+from hypermol.kernels.separate import insert_separate, slice_separate, symmetrise_separate
