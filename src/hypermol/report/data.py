@@ -85,12 +85,32 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class ValidationShown:
+    """What a half-set validation found.
+
+    ``found`` as in validation.json (docs/validation.md); ``width`` Å, the field that all its curves span; ``run`` the
+    folder, for sentences that name a command; ``changes`` the change of the map along the first real axis.
+    """
+
+    found: Mapping[str, Any]
+    width: float
+    run: str = "RUN"
+    changes: MapSeries | None = None
+
+    def curve(self, label: str, fsc: Sequence[float], independence: str = "") -> FscCurve:
+        """One of its FSC curves, with the pixel size that its number of shells implies."""
+        values = np.array([np.nan if value is None else value for value in fsc], dtype=float)
+        return FscCurve(label, values, self.width / (2 * max(1, len(values))), 0.143, independence)
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything a page shows; what is absent is left out of the page with a sentence.
 
     ``facts`` (name, value) rows of what was run; ``log`` rows of log.jsonl; ``estimates`` arrays of estimates.npz;
     ``micrograph`` and ``defocus`` (Å) per particle; ``maps`` consensus and half maps; ``states`` maps at cluster
-    centres; ``motions`` maps along paths, the first shown first; ``settings`` the text of config.toml;
+    centres; ``motions`` maps along paths, the first shown first; ``validation`` what the halves of the data say of each
+    other; ``settings`` the text of config.toml;
     ``absent`` sentences on what could not be shown and why; ``warnings`` sentences the reader must not miss.
     """
 
@@ -108,6 +128,7 @@ class ReportData:
     states: MapSeries | None = None
     motions: tuple[MapSeries, ...] = ()
     fsc: tuple[FscCurve, ...] = ()
+    validation: ValidationShown | None = None
     warnings: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     settings: str = ""

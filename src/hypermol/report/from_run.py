@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from hypermol import __version__
-from hypermol.errors import DataError, HypermolError
+from hypermol.errors import HypermolError
 from hypermol.landscape import Landscape, first_image, load_landscape
 from hypermol.methods import run_method, run_particles
 from hypermol.particles import Particles
 from hypermol.report.data import Column, Figure, FscCurve, MapSeries, ReportData
-from hypermol.report.density import resample
+from hypermol.report.from_validation import validation_of
 from hypermol.report.page import write_report
+from hypermol.report.series import series_of
 from hypermol.runs import Run
 
-LARGEST = 128
 CURVES = {
     "corrected": ("corrected for the mask", 0.143),
     "masked": ("masked", 0.143),
@@ -42,6 +42,7 @@ def report_of(run: Run) -> ReportData:
     config, log, estimates = run.config, run.log(), _estimates(run)
     particles, absent = _particles(run)
     landscape, states, motions = _landscape(run, estimates, absent)
+    validation = validation_of(run, absent)
     first = None if particles is None else first_image(particles)
     return ReportData(
         title=f"{run_method(run).name} on {Path(config['input']['particles']).name}",
@@ -57,6 +58,7 @@ def report_of(run: Run) -> ReportData:
         states=states,
         motions=motions,
         fsc=_curves(run),
+        validation=validation,
         warnings=_warnings(run, log, particles),
         absent=tuple(absent),
         settings=(run.path / "config.toml").read_text(),
@@ -116,28 +118,7 @@ def _series(
     found = sorted(folder.glob("map-*.mrc"))
     if not found:
         return None
-    return _gathered(found, name, title, captions, coordinates, notes)
-
-
-def _gathered(
-    files: list[Path],
-    name: str,
-    title: str,
-    captions: tuple[str, ...],
-    coordinates: np.ndarray | None = None,
-    notes: tuple[str, ...] = (),
-) -> MapSeries:
-    from hypermol.maps import read_map
-
-    maps, pixel_size, box = [], 0.0, 0
-    for path in files:
-        volume, pixel_size = read_map(path)
-        if box not in (0, volume.shape[0]):
-            raise DataError(f"{path}: box {volume.shape[0]} px, but the maps beside it have {box}; run analyze again")
-        box = volume.shape[0]
-        maps.append(resample(volume.numpy(), min(box, LARGEST)))
-    size = pixel_size * box / maps[0].shape[0]
-    return MapSeries(name, title, maps, size, captions, coordinates, notes, original_box=box)
+    return series_of(found, name, title, captions, coordinates, notes)
 
 
 def _maps(folder: Path) -> tuple[MapSeries, ...]:
@@ -148,7 +129,7 @@ def _maps(folder: Path) -> tuple[MapSeries, ...]:
     if not files:
         return ()
     words = tuple(MAP_WORDS.get(path.stem, path.stem.replace("-", " ")) for path in files)
-    return (_gathered(files, "maps", "Maps of the run", words),)
+    return (series_of(files, "maps", "Maps of the run", words),)
 
 
 def _curves(run: Run) -> tuple[FscCurve, ...]:

@@ -9,12 +9,14 @@ from hypermol.report.sections.motion import motion_section
 from hypermol.report.sections.overview import overview_section
 from hypermol.report.sections.resolution import resolution_section
 from hypermol.report.sections.settings import settings_section
+from hypermol.report.sections.validation import validation_section
 
 SECTIONS = (
     overview_section,
     motion_section,
     landscape_section,
     states_section,
+    validation_section,
     leakage_section,
     maps_section,
     resolution_section,

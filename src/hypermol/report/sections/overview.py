@@ -11,7 +11,7 @@ CARDS = 6
 
 def overview_section(data: ReportData) -> Section:
     """The opening of the page."""
-    parts = [paragraph(data.summary or summary_sentence(data), "lead"), _warnings(data), _figures(data)]
+    parts = [paragraph(data.summary or summary_sentence(data), "lead"), _verdict(data), _warnings(data), _figures(data)]
     parts.append(facts_table(data.facts))
     if data.absent:
         parts.append(f"<h3>Not in this report</h3>{bullets(data.absent, 'quiet')}")
@@ -45,6 +45,13 @@ def _warnings(data: ReportData) -> str:
         return ""
     head = "1 warning" if len(found) == 1 else f"{len(found)} warnings"
     return f'<div class="warning" role="note"><h3>{head}</h3>{bullets(found)}</div>'
+
+
+def _verdict(data: ReportData) -> str:
+    """The first sentence of a validation, where there was one."""
+    if data.validation is None or not data.validation.found.get("verdict"):
+        return ""
+    return paragraph(f"Validated on the two halves of the data: {data.validation.found['verdict'][0]}")
 
 
 def _figures(data: ReportData) -> str:

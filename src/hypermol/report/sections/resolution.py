@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def resolution_section(data: ReportData) -> Section | None:
     ]
     table = data_table(("Curve", "Resolution", "at FSC", "The two sides"), rows) if rows else ""
     body = f'<div class="chart" data-chart="fsc"></div>{table}'
-    return Section("resolution", "Resolution", body, {"charts": {"fsc": _chart(data.fsc)}})
+    return Section("resolution", "Resolution", body, {"charts": {"fsc": fsc_chart(data.fsc)}})
 
 
 def resolution_words(curve: FscCurve) -> str:
@@ -43,7 +44,8 @@ def resolution_words(curve: FscCurve) -> str:
     return f"{found:.1f} Å"
 
 
-def _chart(curves: tuple[FscCurve, ...]) -> dict[str, Any]:
+def fsc_chart(curves: Sequence[FscCurve]) -> dict[str, Any]:
+    """Curves over frequency, ticks in Å, their thresholds as dashed lines."""
     traces = []
     for number, curve in enumerate(curves):
         shells = np.arange(1, len(curve.fsc))
