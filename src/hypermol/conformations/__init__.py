@@ -1,5 +1,6 @@
 """Estimators of z: one file each, all returning Hypotheses."""
 
+from hypermol.conformations.classes import ClassPosterior, class_evidence, class_posterior
 from hypermol.conformations.encoder import VariationalEncoder, VariationalEncoderNetwork
 from hypermol.conformations.gaussian import GaussianPosterior, gaussian_posterior, truncated
 from hypermol.conformations.known import KnownConformation, KnownConformationEstimator
@@ -7,6 +8,7 @@ from hypermol.conformations.none import NoConformation
 from hypermol.conformations.table import LatentTable, LatentTableEstimator
 
 __all__ = [
+    "ClassPosterior",
     "GaussianPosterior",
     "KnownConformation",
     "KnownConformationEstimator",
@@ -15,6 +17,8 @@ __all__ = [
     "NoConformation",
     "VariationalEncoder",
     "VariationalEncoderNetwork",
+    "class_evidence",
+    "class_posterior",
     "gaussian_posterior",
     "truncated",
 ]

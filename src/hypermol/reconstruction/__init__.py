@@ -1,6 +1,7 @@
 """Closed-form maps from images: back projection, half maps, Wiener filter, FSC."""
 
 from hypermol.reconstruction.accumulators import Accumulators
+from hypermol.reconstruction.classes import ClassInsertion, ClassSums, difference_power
 from hypermol.reconstruction.consensus import Batches, ConsensusMaps, consensus, form_maps, molecule_mask
 from hypermol.reconstruction.curves import HalfMapCurves, half_map_curves
 from hypermol.reconstruction.insertion import Insertion, insertion

@@ -1,0 +1,106 @@
+"""The compiled loops of the statistics of separate maps. Imports numba: import this module only where it is used."""
+
+import math
+from typing import Any, no_type_check
+
+import numba
+import numpy as np
+
+from hypermol.kernels.moments_loops import _inside, _place
+
+
+@numba.njit(cache=True, parallel=True)
+@no_type_check
+def slice_separate(
+    grid: Any, numerator: Any, weight: Any, rotation: Any, k: Any, size: Any, power: Any, overlap: Any
+) -> None:
+    """power[i, c] and overlap[i, c] of image i; grid: records of C real and imaginary parts."""
+    depth, height, width, floats = grid.shape
+    channels = floats // 2
+    flat = grid.reshape(-1)
+    for i in numba.prange(rotation.shape[0]):
+        value = np.empty(floats, grid.dtype)
+        powers, overlaps = np.zeros(channels), np.zeros(channels)
+        for p in range(k.shape[0]):
+            x, y, z, flip = _place(rotation[i], k[p, 0], k[p, 1], size)
+            if not _inside(x, y, z, grid.shape):
+                if not math.isfinite(x + y + z):
+                    powers[:] = np.nan
+                continue
+            ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
+            fx, fy, fz = x - ix, y - iy, z - iz
+            value[:] = 0
+            for corner in range(4):
+                jy, jz = iy + height // 2 + (corner & 1), iz + depth // 2 + (corner >> 1)
+                side = (fy if corner & 1 else 1 - fy) * (fz if corner >> 1 else 1 - fz)
+                near, far = side * (1 - fx), side * fx
+                start = np.uintp(((jz * height + jy) * width + ix) * floats)
+                for c in range(floats):
+                    value[c] += flat[start + np.uintp(c)] * near + flat[start + np.uintp(floats + c)] * far
+            real, imaginary = numerator[i, p].real, numerator[i, p].imag
+            if flip:
+                imaginary = -imaginary
+            for c in range(channels):
+                first, second = value[2 * c], value[2 * c + 1]
+                overlaps[c] += first * real + second * imaginary
+                powers[c] += (first * first + second * second) * weight[i, p]
+        for c in range(channels):
+            power[i, c] = 2 * powers[c]
+            overlap[i, c] = 2 * overlaps[c]
+
+
+@numba.njit(cache=True, parallel=True)
+@no_type_check
+def insert_separate(
+    numerator: Any,
+    weight: Any,
+    rotation: Any,
+    first: Any,
+    second: Any,
+    half: Any,
+    k: Any,
+    size: Any,
+    out: Any,
+    parts: int,
+) -> None:
+    """Add image i to out[half[i]]; a thread owns a half, and of it the planes z mod parts = its part."""
+    halves, depth, height, width, floats = out.shape
+    channels = first.shape[1]
+    for job in numba.prange(halves * parts):
+        own, part = job % halves, job // halves
+        flat = out[own].reshape(-1)
+        maps = np.empty(channels, np.int64)
+        for i in range(rotation.shape[0]):
+            if half[i] != own:
+                continue
+            used = 0
+            for c in range(channels):
+                if second[i, c] != 0:
+                    maps[used] = c
+                    used += 1
+            for p in range(k.shape[0]):
+                x, y, z, flip = _place(rotation[i], k[p, 0], k[p, 1], size)
+                if not _inside(x, y, z, out.shape[1:]):
+                    continue
+                ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
+                fx, fy, fz = x - ix, y - iy, z - iz
+                real, imaginary = numerator[i, p].real, numerator[i, p].imag
+                if flip:
+                    imaginary = -imaginary
+                for corner in range(4):
+                    jy, jz = iy + height // 2 + (corner & 1), iz + depth // 2 + (corner >> 1)
+                    if jz % parts != part:
+                        continue
+                    side = (fy if corner & 1 else 1 - fy) * (fz if corner >> 1 else 1 - fz)
+                    near, far = side * (1 - fx), side * fx
+                    start = ((jz * height + jy) * width + ix) * floats
+                    for u in range(used):
+                        c = maps[u]
+                        place, next_ = np.uintp(start + 3 * c), np.uintp(start + floats + 3 * c)
+                        share, mass = first[i, c], second[i, c] * weight[i, p]
+                        flat[place] += real * share * near
+                        flat[place + np.uintp(1)] += imaginary * share * near
+                        flat[place + np.uintp(2)] += mass * near
+                        flat[next_] += real * share * far
+                        flat[next_ + np.uintp(1)] += imaginary * share * far
+                        flat[next_ + np.uintp(2)] += mass * far
