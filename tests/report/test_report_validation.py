@@ -20,6 +20,10 @@ BOX, PIXEL = 16, 3.0
 SHELLS = np.arange(BOX // 2)
 
 
+def scaled(value, share):
+    return {"value": value, "same": 0.06, "same_95": 0.14, "chance": 0.94, "chance_5": 0.78, "share": share}
+
+
 def order(rank):
     return {
         "spearman": rank, "states_agree": 0.61, "states_by_chance": 0.34, "population_difference": 0.042,
@@ -49,6 +53,8 @@ def found():
         "held_out": {"still": {"gain": 3.21, "error": 0.4, "share": 0.7}},
         "calibration": {"width": 1.4, "within_one_sigma": 0.6, "used": 2},
         "amortisation": {"gap": 2.5, "error": 0.3, "particles": 100, "moved": 0.1},
+        "landscape_maps": {"maps": [80, 80], "wasserstein": scaled(0.183, 0.127), "quantiles": scaled(0.1, None),
+        "gromov": None},
         "sensitivity": [{"changed": "seed 1100", "significance": 21.5, "resolution": 9.4, "order": 0.93}],
         "agreement": [{"runs": ["/a/one", "/b/two"], "axes": [{"correlation": 0.77, "spearman": 0.76}]}],
     }  # fmt: skip
@@ -64,9 +70,10 @@ def test_the_verdict_comes_first_and_every_figure_is_shown(found):
     assert words.split("real", 1)[1].strip().startswith("Motion along axis 1 reproduces to 9.1 Å")
     assert "Noise finds &lt;nothing&gt;." in section.body
     for figure in ("12.5 Å or better (never below)", "6.9 Å", "0.83", "61 %", "4.2 %", "0.071 σ", "+3.21 ± 0.40 nats",
-                   "1.40 ×", "2.50 ± 0.30 nats", "seed 1100", "9.4 Å", "one and two", "0.77"):  # fmt: skip
+                   "1.40 ×", "2.50 ± 0.30 nats", "seed 1100", "9.4 Å", "one and two", "0.77",
+                   "0.183", "13 %"):  # fmt: skip
         assert figure in words, figure
-    assert set(section.data["charts"]) == {"axes", "chance", "states", "populations"}
+    assert set(section.data["charts"]) == {"axes", "chance", "states", "populations", "landscapes"}
 
 
 def test_charts_hold_the_numbers(found):
@@ -80,16 +87,30 @@ def test_charts_hold_the_numbers(found):
     first = charts["axes"]["data"][0]
     np.testing.assert_allclose(first["x"], SHELLS[1:] / (BOX * PIXEL), rtol=1e-5)  # 1/Å, shell s at s / (D p)
     np.testing.assert_allclose(first["y"], found["axes"][0]["curve"][1:], rtol=1e-5)
+    same, unrelated, dots = charts["landscapes"]["data"]
+    assert dict(zip(dots["y"], dots["x"])) == {
+        "Maps of the particles (2-Wasserstein)": 0.183, "Mean maps along the largest motion": 0.1,
+    }  # fmt: skip
+    assert (same["x"][:2], unrelated["x"][:2]) == ([0.06, 0.14], [0.78, 0.94])
     assert [trace["y"] for trace in charts["populations"]["data"]] == [[30, 40, 30], [28, 38, 34]]
 
 
 @pytest.mark.parametrize(
     "absent",
-    [("noise",), ("states",), ("held_out", "calibration", "amortisation"), ("sensitivity",), ("agreement",), ("axes",)],
+    [
+        ("noise",),
+        ("states",),
+        ("held_out", "calibration", "amortisation"),
+        ("sensitivity",),
+        ("agreement",),
+        ("axes",),
+        ("landscape_maps",),
+    ],
 )
 def test_what_was_left_out_is_left_out(found, absent):
     for name in absent:
         found[name] = [] if isinstance(found[name], list) else None
+        found.pop("landscape_maps", None)  # as in a validation of before it was measured
     assert render(ReportData("a run", validation=ValidationShown(found, BOX * PIXEL)))
 
 

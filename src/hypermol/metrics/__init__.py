@@ -27,6 +27,8 @@ from hypermol.metrics.distributions import (
     landscape_distance,
     leading_coordinate,
     quantile_agreement,
+    relative_across,
+    relative_within,
 )
 from hypermol.metrics.fsc import (
     corrected_fsc,
@@ -141,6 +143,8 @@ __all__ = [
     "pose_scores",
     "quantile_agreement",
     "r_squared",
+    "relative_across",
+    "relative_within",
     "resampled_fsc",
     "resolution",
     "rmsd",

@@ -85,8 +85,8 @@ def landscape_agreement(
     axes = leading_coordinate(within_first), leading_coordinate(within_second)
     return LandscapeDistance(
         np.sqrt(transport(between**2).cost),
-        float(np.mean([_across(between, few // 2, random) for _ in range(SPLITS)])),
-        float(np.mean([_halved(one, few // 2, random) for _ in range(SPLITS) for one in own])),
+        float(np.mean([relative_across(between, few // 2, random) for _ in range(SPLITS)])),
+        float(np.mean([relative_within(one, few // 2, random) for _ in range(SPLITS) for one in own])),
         quantile_agreement(within_first, within_second, between, *axes, quantiles),
         gromov_wasserstein(_subset(within_first, few, random), _subset(within_second, few, random)),
     )
@@ -145,12 +145,15 @@ def _subset(within: np.ndarray, count: int, random: np.random.Generator) -> np.n
     return within[np.ix_(chosen, chosen)]
 
 
-def _across(between: np.ndarray, count: int, random: np.random.Generator) -> float:
+def relative_across(between: Float[np.ndarray, "n m"], count: int, random: np.random.Generator) -> float:
+    """Squared 2-Wasserstein distance between ``count`` random maps of either landscape, over the mean square of all
+    their distances: 0 the same, 1 where no pairing does better than another."""
     rows, columns = (random.permutation(size)[:count] for size in between.shape)
     return _relative(between[np.ix_(rows, columns)])
 
 
-def _halved(within: np.ndarray, count: int, random: np.random.Generator) -> float:
+def relative_within(within: Float[np.ndarray, "n n"], count: int, random: np.random.Generator) -> float:
+    """The same between two random parts of one landscape, of ``count`` maps each: what so few maps give by chance."""
     order = random.permutation(len(within))
     return _relative(within[np.ix_(order[:count], order[count : 2 * count])])
 

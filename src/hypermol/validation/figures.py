@@ -25,8 +25,23 @@ def figures_of(found: dict[str, Any]) -> Figures:
             _add(figures, f"{name}, order", abs(axis["order"]["spearman"]), "", how)
     if noise := found.get("noise"):
         _add(figures, "noise for images, above chance", noise["significance"], "σ", "the same pipeline; 0: nothing")
+    _landscape_figures(figures, found)
     _model_figures(figures, found)
     return figures
+
+
+LANDSCAPES = {
+    "wasserstein": "2-Wasserstein distance of the halves' maps",
+    "quantiles": "mean maps at matched quantiles of the largest motion",
+    "gromov": "Gromov-Wasserstein distance on distances between maps",
+}
+
+
+def _landscape_figures(figures: Figures, found: dict[str, Any]) -> None:
+    for name, words in LANDSCAPES.items():
+        if record := (found.get("landscape_maps") or {}).get(name):
+            how = f"{words}; 0: as close as random parts of one landscape, 1: as far as unrelated ones"
+            _add(figures, f"landscapes apart, {name}", record["share"], "", how)
 
 
 def _model_figures(figures: Figures, found: dict[str, Any]) -> None:

@@ -14,13 +14,14 @@ from torch import Tensor
 from hypermol.engine import InterruptedRun
 from hypermol.errors import DataError
 from hypermol.maps import automatic_mask, filtered, read_map, soft_sphere, write_map
-from hypermol.methods import Conduct
+from hypermol.methods import Conduct, rebuild
 from hypermol.reconstruction import fourier_gain, half_map_curves, profile_volume
 from hypermol.runs import Run
 from hypermol.validation.axes import pose_and_ctf
 from hypermol.validation.inference import applicable, look_at_half
 from hypermol.validation.kept import Kept
 from hypermol.validation.landscapes import order_agreement
+from hypermol.validation.map_landscapes import compared_landscapes, maps_at
 from hypermol.validation.motion import Motion, motion_between
 from hypermol.validation.pieces import Piece, Whole, latent_of, piece_source
 from hypermol.validation.sensitivity import compared
@@ -103,6 +104,17 @@ class Stages:
         self.begin(f"maps of {STATES} states along axis {axis + 1}, each half from its own images")
         made = self.kept.record("states", (_key(runs), axis), lambda: {"all": self._states(motion, axis, pieces, runs)})
         return made["all"]
+
+    def landscape_maps(self, runs: tuple[Run, Run]) -> dict[str, Any]:
+        """``compared_landscapes`` of the two halves, each by its own model's maps at the z of its own particles."""
+        self.begin("the landscapes of the two halves, compared by their maps")
+
+        def make() -> dict[str, Any]:
+            models = [rebuild(run, self.conduct.device) for run in runs]
+            first, second = (maps_at(model.decode_array, model.latent()) for model in models)
+            return compared_landscapes(first, second, models[0].pixel_size * models[0].box / first.shape[-1])
+
+        return self.kept.record("landscape-maps", _key(runs), make)
 
     def compared(self, pieces: tuple[Piece, Piece], runs: tuple[Run, Run], axis: np.ndarray | None) -> dict[str, Any]:
         """``sensitivity.compared`` of a changed piece (half 0) with the unchanged one (half 1)."""

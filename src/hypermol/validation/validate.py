@@ -86,6 +86,7 @@ def _heterogeneous(stages: Stages, jobs: list[Piece], runs: dict[str, Run], chan
     if motion.count:
         chosen = next((j for j, axis in enumerate(found["axes"]) if axis["real"]), 0)
         found["states"] = stages.states(motion, chosen, pieces, pair)
+        found["landscape_maps"] = stages.landscape_maps(pair)
     reference = stages.own_coordinates(motion, pair)[0][:, 0] if motion.count else None
     found["sensitivity"] = [
         {"changed": words, **stages.compared((piece, jobs[1]), (runs[piece.name], pair[1]), reference)}

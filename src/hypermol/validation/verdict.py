@@ -115,6 +115,7 @@ def _particles(found: dict[str, Any], real: list[dict[str, Any]]) -> list[str]:
             f"with a rank correlation of {abs(order['spearman']):.2f}; populations of three states differ by at most "
             f"{100 * order['population_difference']:.0f} %." + (PLACES if abs(order["spearman"]) < TRUSTED else "")
         )
+    lines += _landscapes(found) if real else []
     gain = (found.get("held_out") or {}).get("still")
     if gain:
         better = gain["gain"] > 2 * gain["error"]
@@ -127,6 +128,19 @@ def _particles(found: dict[str, Any], real: list[dict[str, Any]]) -> list[str]:
     if width is not None:
         lines.append(_calibrated(width))
     return lines
+
+
+def _landscapes(found: dict[str, Any]) -> list[str]:
+    """Map by map, where the two landscapes lie between the same and unrelated."""
+    by_maps = (found.get("landscape_maps") or {}).get("wasserstein")
+    if not by_maps or by_maps["share"] is None:
+        return []
+    share, beyond = by_maps["share"], by_maps["value"] >= by_maps["chance_5"]
+    words = "no closer than landscapes that have nothing to do with each other" if beyond else "closer than by chance"
+    return [
+        f"Compared by their maps, the landscapes of the two halves lie {100 * min(max(share, 0.0), 1.0):.0f} % of the "
+        f"way from the same (0 %) to unrelated (100 %): {words}."
+    ]
 
 
 def _calibrated(width: float) -> str:

@@ -9,9 +9,11 @@ from hypermol.report.data import ReportData, ValidationShown
 from hypermol.report.markup import Section, bullets, paragraph
 from hypermol.report.pictures import contact_sheet
 from hypermol.report.sections.resolution import fsc_chart
-from hypermol.report.sections.validation_charts import chance_chart, populations_chart
+from hypermol.report.sections.validation_charts import chance_chart, landscapes_chart, populations_chart
 from hypermol.report.sections.validation_tables import (
+    LANDSCAPES,
     agreement_table,
+    landscapes_table,
     models_table,
     orders_table,
     sensitivity_table,
@@ -32,6 +34,12 @@ ORDER_NOTE = (
     "Two models, of which each has seen one half only, look at the same particles. Maps along an axis can be certain "
     "while the place of a single particle on it is not: then counting particles in states means little."
 )
+LANDSCAPES_NOTE = (
+    "Maps of random particles by the model of their own half, less the mean map of that half: how the molecule moves, "
+    "whatever the coordinates of z. A dot near the left range: the halves show the same landscape. Near the right "
+    "range: they have no more in common than one half has with a turned copy of the other (or, in the last row, with "
+    "the same distances between other pairs)."
+)
 
 
 def validation_section(data: ReportData) -> Section | None:
@@ -40,7 +48,8 @@ def validation_section(data: ReportData) -> Section | None:
     if shown is None:
         return None
     charts: dict[str, Any] = {}
-    parts = [_verdict(shown.found), _axes(shown, charts), _states(shown, charts), _order(shown.found, charts)]
+    parts = [_verdict(shown.found), _axes(shown, charts), _states(shown, charts)]
+    parts += [_order(shown.found, charts), _landscapes(shown.found, charts)]
     if shown.found.get("latent"):
         parts += [_models(shown.found), _sensitivity(shown), _agreement(shown.found)]
     return Section("validation", "Is the motion real?", "".join(parts), {"charts": charts}, short="Validation")
@@ -92,6 +101,18 @@ def _order(found: Mapping[str, Any], charts: dict[str, Any]) -> str:
     return (
         "<h3>The landscape, half against half</h3>"
         f'{orders_table(axes)}<div class="chart" data-chart="populations"></div>{paragraph(ORDER_NOTE, "note")}'
+    )
+
+
+def _landscapes(found: Mapping[str, Any], charts: dict[str, Any]) -> str:
+    by_maps = found.get("landscape_maps") or {}
+    table = landscapes_table(by_maps)
+    if not table:
+        return paragraph(f"Landscapes by maps: {by_maps['note']}", "note") if by_maps.get("note") else ""
+    charts["landscapes"] = landscapes_chart(by_maps, LANDSCAPES)
+    return (
+        f'<h3>The landscapes by their maps</h3><div class="chart low" data-chart="landscapes"></div>{table}'
+        f"{paragraph(LANDSCAPES_NOTE, 'note')}"
     )
 
 

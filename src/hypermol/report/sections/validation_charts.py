@@ -39,6 +39,24 @@ def chance_chart(found: Mapping[str, Any]) -> dict[str, Any]:
     return {"data": [trace], "layout": drawn | {"margin": {"l": 56, "r": 16, "t": 26, "b": 44}}}
 
 
+def landscapes_chart(by_maps: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, Any]:
+    """Each distance as a dot between the ranges of the same landscape and of unrelated ones."""
+    shown = [(words[name], by_maps[name]) for name in reversed(tuple(words)) if by_maps.get(name)]
+    traces = []
+    for low, high, title, colour in (
+        ("same", "same_95", "random parts of one landscape (mean to 95 %)", "#2a8a6d"),
+        ("chance_5", "chance", "unrelated landscapes (5 % to mean)", WARN),
+    ):
+        x = [value for _, record in shown for value in (record[low], record[high], None)]
+        y = [name for name, _ in shown for _ in range(3)]
+        lines = {"color": colour, "width": 9}
+        traces.append({"type": "scatter", "mode": "lines", "name": title, "x": x, "y": y, "line": lines})
+    dots = {"type": "scatter", "mode": "markers", "name": "the two halves", "x": [r["value"] for _, r in shown]}
+    traces.append(dots | {"y": [name for name, _ in shown], "marker": {"color": PALETTE[0], "size": 12}})
+    x_axis = axis("distance over that of independent pairing", range=[0, 1.08])
+    return {"data": traces, "layout": layout(x_axis, axis("", ticks=""), height=220, showlegend=True)}
+
+
 def populations_chart(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Share of all particles in each of three states along an axis, by either half's model."""
     populations = chosen["order"]["populations"]

@@ -50,6 +50,26 @@ def orders_table(axes: Sequence[Found]) -> str:
     return data_table(header, rows)
 
 
+LANDSCAPES = {
+    "wasserstein": "Maps of the particles (2-Wasserstein)",
+    "quantiles": "Mean maps along the largest motion",
+    "gromov": "Distances between maps (Gromov-Wasserstein)",
+}
+
+
+def landscapes_table(by_maps: Found) -> str:
+    """Distances of the two landscapes by maps, each between its two scales; empty where none was measured."""
+    rows = []
+    for name, words in LANDSCAPES.items():
+        if record := by_maps.get(name):
+            same = f"{number(record['same'], '.3f')} ({number(record['same_95'], '.3f')})"
+            chance = f"{number(record['chance'], '.3f')} ({number(record['chance_5'], '.3f')})"
+            share = "–" if record["share"] is None else percent(record["share"])
+            rows.append((words, number(record["value"], ".3f"), same, chance, share))
+    header = ("Compared", "Distance", "same landscape (95 %)", "unrelated (5 %)", "of the way to unrelated")
+    return data_table(header, rows) if rows else ""
+
+
 def models_table(found: Found) -> str:
     """Held-out likelihood, calibration of z's posterior, amortisation gap; empty where none was measured."""
     rows: list[tuple[str, str, str, str]] = []
