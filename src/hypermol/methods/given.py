@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from hypermol.errors import ConfigError
-from hypermol.particles import Particles, read_particles
+from hypermol.particles import Particles, images_fingerprint, read_particles
 from hypermol.runs import fingerprint
 
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """A particle file with what ``read_particles`` may be told besides. Paths are absolute."""
+    """A particle file with what ``read_particles`` may be told besides. Paths are absolute.
+
+    ``images``: the ``images_fingerprint`` that must be found; None where it is not known, as in older runs.
+    """
 
     particles: Path
     datadir: Path | None = None
@@ -22,6 +25,7 @@ class Given:
     poses: Path | None = None
     ctf: Path | None = None
     pixel_size: float | None = None
+    images: str | None = None
 
     @classmethod
     def at(
@@ -42,15 +46,23 @@ class Given:
     def in_config(cls, config: Mapping[str, Any]) -> Given:
         """From the [input] of a run's config.toml."""
         known = {name: config.get(name) for name in ("datadir", "poses", "ctf")}
-        paths = {name: None if value is None else Path(value) for name, value in known.items()}
+        paths: dict[str, Any] = {name: None if value is None else Path(value) for name, value in known.items()}
         others = tuple(Path(p) for p in config["passthrough"])
-        return cls(Path(config["particles"]), passthrough=others, pixel_size=config.get("pixel_size_given"), **paths)
+        told = {"pixel_size": config.get("pixel_size_given"), "images": config.get("images_fingerprint")}
+        return cls(Path(config["particles"]), passthrough=others, **told, **paths)
 
     def read(self) -> Particles:
-        """Raises DataError for what is wrong with them."""
-        return read_particles(
+        """Raises DataError for what is wrong with them, ConfigError where the images are others than ``images``."""
+        particles = read_particles(
             self.particles, self.datadir, self.passthrough, self.poses, self.ctf, pixel_size=self.pixel_size
         )
+        if self.images is not None and images_fingerprint(particles) != self.images:
+            names = ", ".join(map(str, particles.stacks[:3])) + (", …" if len(particles.stacks) > 3 else "")
+            raise ConfigError(
+                f"{self.particles}: its images ({names}) are not those that the run was started with, though the "
+                "metadata are; put the stacks back, or begin a new run"
+            )
+        return particles
 
     def to_config(self, particles: Particles) -> dict[str, Any]:
         """The [input] of config.toml."""
@@ -61,6 +73,7 @@ class Given:
         return {
             "particles": str(self.particles),
             "fingerprint": self.fingerprint(),
+            "images_fingerprint": images_fingerprint(particles),
             "passthrough": [str(path) for path in self.passthrough],
             **known,
             "count": particles.count,
@@ -70,7 +83,7 @@ class Given:
         }
 
     def fingerprint(self) -> str:
-        """Of all metadata files."""
+        """Of all metadata files (of the images: ``images_fingerprint``)."""
         return fingerprint(*self._files)
 
     def require_unchanged(self, known: str, run: Path) -> None:

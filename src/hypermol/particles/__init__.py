@@ -3,6 +3,7 @@
 from hypermol.particles.batch import Batch
 from hypermol.particles.check import CheckReport, check_particles
 from hypermol.particles.halves import hashed_halves
+from hypermol.particles.identity import images_fingerprint
 from hypermol.particles.images import ImageSource
 from hypermol.particles.model import Particles
 from hypermol.particles.order import pass_order

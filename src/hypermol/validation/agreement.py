@@ -59,7 +59,8 @@ def agreement_of_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _require_same_particles(first: Run, other: Run) -> None:
     ours, theirs = first.config["input"], other.config["input"]
-    if ours["fingerprint"] != theirs["fingerprint"]:
+    pixels = [given.get("images_fingerprint") for given in (ours, theirs)]  # absent in older runs
+    if ours["fingerprint"] != theirs["fingerprint"] or (all(pixels) and pixels[0] != pixels[1]):
         raise ConfigError(
             f"{other.path} was made from {theirs['particles']}, {first.path} from {ours['particles']}: their particles "
             "differ, so their landscapes cannot be compared one to one"

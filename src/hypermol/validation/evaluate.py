@@ -14,6 +14,7 @@ from hypermol.errors import ConfigError
 from hypermol.maps import read_map
 from hypermol.methods import Trained, rebuild
 from hypermol.metrics import ClassScores, DirectionScore, fsc_mean
+from hypermol.particles import images_fingerprint, read_particles
 from hypermol.runs import Run, fingerprint
 from hypermol.simulation import (
     AT_Z,
@@ -56,17 +57,26 @@ def evaluate_run(
     Raises ConfigError when the run was not made from this truth's particles.
     """
     truth = Truth.load(truth_folder)
-    if run.config["input"]["fingerprint"] != fingerprint(truth.folder / "particles.star"):
-        raise ConfigError(
-            f"{run.path} was trained on {run.config['input']['particles']}, which is not the particles.star of "
-            f"{truth_folder}; give the folder of the simulated data that was trained on"
-        )
+    _require_same_data(run, truth)
     trained = rebuild(run, device)
     figures: Figures = {}
     if trained.has_latent:
         figures |= conformation_figures(trained.latent(), truth)
     figures |= own_classes(trained, truth)
     return figures | map_figures(trained, truth, particles, progress)
+
+
+def _require_same_data(run: Run, truth: Truth) -> None:
+    """The same metadata, and (where the run knows them) the same images: poses may be equal and the noise another."""
+    known, star = run.config["input"], truth.folder / "particles.star"
+    same = known["fingerprint"] == fingerprint(star)
+    if same and "images_fingerprint" in known:
+        same = known["images_fingerprint"] == images_fingerprint(read_particles(star))
+    if not same:
+        raise ConfigError(
+            f"{run.path} was trained on {known['particles']}, which is not the particles.star of {truth.folder} with "
+            "its images; give the folder of the simulated data that was trained on"
+        )
 
 
 def conformation_figures(z: np.ndarray, truth: Truth) -> Figures:

@@ -38,8 +38,8 @@ def states_table(states: Sequence[Found], still: Found, particles: Sequence[int]
 
 def orders_table(axes: Sequence[Found]) -> str:
     """Per axis: what both models say of the same particles."""
-    header = ("Axis", "Rank correlation", "Same of three states", "by chance")
-    header += ("Populations differ by", "Distance of distributions", "random halves (95 %)")
+    header = ["Axis", "Rank correlation", "Same of three states", "by chance"]
+    header += ["Populations differ by", "Distance of distributions", "random halves (95 %)"]
     rows = []
     for axis in axes:
         order = axis["order"]
