@@ -4,8 +4,8 @@ An image enters as in ``moments``: numerator w C X e^{2πi k·t} and weight w C�
 grid, so that one walk over an image's points serves them all. Onto a grid: one record of 3 C numbers per node, for each
 map its numerator (real, imaginary) and its weight.
 
-Cost that cannot be avoided, per image point: reading 8 corners of 8 C bytes, or reading and writing 8 of 12 for each map
-in which the image has a part. numba on the CPU, torch elsewhere.
+Cost that cannot be avoided, per image point: reading 8 corners of 8 C bytes, or reading and writing 8 of 12 bytes for
+each map in which the image has a part. numba on the CPU, torch elsewhere.
 """
 
 from typing import Any

@@ -1,0 +1,114 @@
+"""Discrete classes in closed form: K maps by expectation-maximisation, poses known.
+
+Each half set has its own models, which share no image: what their maps have in common is signal and gives the prior,
+and the images of the other half say how many classes there are. Then one model of all images.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Annotated
+
+from torch import Tensor
+
+from hypermol.engine import Phase, Program, State, Step
+from hypermol.methods import classify_results
+from hypermol.methods.classify_merge import Merging
+from hypermol.methods.classify_start import Start
+from hypermol.methods.classify_steps import Steps
+from hypermol.methods.method import Results
+from hypermol.specs import Bounds, BuildContext, Count, Dimension, Portion, Share, register
+
+
+@register("method", "classify")
+@dataclasses.dataclass(frozen=True)
+class Classes:
+    """X = a C P(R) V_c + noise, c with probability π_c, by expectation-maximisation.
+
+    classes: most classes; fewer where the other half's images speak against them (``choose``). restarts: for each
+    number of classes, starts from particles drawn at random beside the one from clusters of principal coordinates; all
+    have ``start_passes`` passes in a coarse box, up to ``start_band`` of Nyquist. passes: of the best, while the band
+    grows to Nyquist or a little beyond what the halves agree on; joint_passes: with one model of all. contrast: whether
+    a is inferred. mask: "auto", "sphere", or a map file, outside of which classes do not differ. smallest: share of the
+    particles below which a class is begun anew.
+    """
+
+    name: str = "classify"
+    source: str = "Sigworth 1998, J. Struct. Biol. 122:328; Scheres et al. 2007, Nat. Methods 4:27; poses known"
+    classes: Annotated[int, Bounds(2)] = 6
+    choose: bool = True
+    restarts: Dimension = 2
+    component_passes: Count = 8
+    start_passes: Count = 8
+    passes: Count = 10
+    joint_passes: Count = 3
+    batch_size: Count = 500
+    start_band: Share = 0.5
+    contrast: bool = True
+    mask: str = "auto"
+    smallest: Portion = 0.005
+    oversampling: Count = 2
+
+    represents = "K maps on one Fourier grid"
+    infers = "class posterior, in closed form; contrast"
+    optimises = "maximum a posteriori, in closed form, by EM"
+    needs_poses = True
+
+    @property
+    def microbatch(self) -> int:
+        """Particles per contribution."""
+        return self.batch_size
+
+    def program(self, context: BuildContext) -> Program:
+        """Coordinates to start from, all starts, the best of them, finer, again, all together, and the classes."""
+        start, steps, merging = Start(self, context), Steps(self, context), Merging(self, context)
+        fit = Step(steps.fit_halves, steps.halves_maps)
+        merge = Step(merging.pairs, merging.merged)
+        choice = (
+            self._phase("held out again", Step(steps.held_out, steps.confirmed)),
+            self._phase("merging", merge, self.classes - 1, converged=merging.settled),
+        )
+        return Program(
+            start.initial,
+            (
+                self._phase("components", Step(start.fit_components, start.components), self.component_passes),
+                self._phase("coordinates", Step(start.coordinates)),
+                self._phase("starts", fit, self.start_passes, start.candidates),
+                self._phase("held out", Step(steps.held_out, steps.promising)),
+                self._phase("classes", fit, self.passes),
+                *(choice if self.choose else ()),
+                self._phase("together", Step(steps.fit_all, steps.joint_maps), self.joint_passes, steps.together),
+                self._phase("estimate", Step(steps.estimate)),
+            ),
+        )
+
+    def _phase(
+        self,
+        name: str,
+        step: Step,
+        passes: int = 1,
+        enter: Callable[[State], State] = lambda state: state,
+        converged: Callable[[State], bool] | None = None,
+    ) -> Phase:
+        return Phase(
+            name,
+            (step,),
+            passes,
+            self.batch_size,
+            apply_every=None,
+            converged=converged,
+            enter=enter,
+            shuffle=False,
+        )
+
+    def results(self, state: State, context: BuildContext) -> Results:
+        """See ``classify_results.results``."""
+        return classify_results.results(state, context)
+
+    def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
+        """z [n, d] → maps: the class's own at the z of a class, in between a mixture; None: the mean of all."""
+        return classify_results.decoder(state)
+
+
+CLASSIFY = Classes()
