@@ -24,6 +24,7 @@ JOBS = {
     "autodecoder": TINY_Z,
     "neural-homogeneous": TINY,
     "backprojection": {"batch_size": 10},
+    "covariance": {"z_dim": 2, "choose": False, "columns": 6, "subspace": 4, "batch_size": 10},
 }
 
 

@@ -6,6 +6,7 @@ from hypermol.imaging.fourier import (
     fft2,
     fft3,
     fourier_crop,
+    fourier_pad,
     ifft2,
     ifft3,
     images_to_packed,

@@ -81,6 +81,30 @@ def fourier_crop(x: Float[Tensor, "..."], box: int, dims: int = 2) -> Float[Tens
     return torch.fft.irfftn(transform, s=(box,) * dims, dim=axes) * (box / size) ** dims
 
 
+def fourier_pad(x: Float[Tensor, "..."], box: int, dims: int = 2) -> Float[Tensor, "..."]:
+    """Resample real images (``dims=2``) or volumes (``dims=3``) to a larger ``box``, with nothing beyond what they had.
+
+    The pixel size becomes pixel_size · D / box; the mean is preserved; ±D/2 share what was at D/2. ``fourier_crop``
+    takes it back. Raises DataError for odd boxes, ConfigError where ``box`` is smaller than D.
+    """
+    size = x.shape[-1]
+    require_even_box(size, "images to pad")
+    require_even_box(box, "new box")
+    if box < size:
+        raise ConfigError(f"Fourier padding: the new box ({box} px) is smaller than the images ({size} px)")
+    if box == size:
+        return x
+    axes, half = tuple(range(-dims, 0)), size // 2
+    transform = torch.fft.rfftn(x, dim=axes)
+    transform[..., -1] /= 2  # the plane of D/2 stood for both of ±D/2
+    for axis in axes[:-1]:
+        low, nyquist = transform.narrow(axis, 0, half), transform.narrow(axis, half, 1) / 2
+        high, shape = transform.narrow(axis, half + 1, half - 1), list(transform.shape)
+        shape[axis] = box - size - 1
+        transform = torch.cat([low, nyquist, transform.new_zeros(shape), nyquist, high], dim=axis)
+    return torch.fft.irfftn(transform, s=(box,) * dims, dim=axes) * (box / size) ** dims
+
+
 def _crop_axis(transform: Tensor, half: int, axis: int) -> Tensor:
     size = transform.shape[axis]
     low = transform.narrow(axis, 0, half)

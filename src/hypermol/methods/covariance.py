@@ -1,0 +1,96 @@
+"""Principal volumes from the covariance of the volumes: least squares, no local minimum and no random start.
+
+The mean first; then chosen columns of the covariance in Fourier space, regularised by the agreement of the half-sets;
+their span; the covariance inside it; its leading components, as many as the other half's images confirm; and each
+particle's posterior under them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from torch import Tensor
+
+from hypermol.engine import Phase, Program, State, Step
+from hypermol.methods.covariance_steps import CovarianceSteps
+from hypermol.methods.method import Results
+from hypermol.methods.ppca import PPCA
+from hypermol.specs import BuildContext, Count, NonNegative, Positive, register
+
+
+@register("method", "covariance")
+@dataclasses.dataclass(frozen=True)
+class CovarianceVolumes:
+    """X = a C P(R)(μ + Σ z_c U_c) + noise, μ and Σ U_c U_cᵀ by least squares; z ~ N(0, 1) in closed form.
+
+    z_dim: most components; fewer where the other half's images speak against them (``choose``). columns: of the
+    covariance that are estimated, at least ``spacing`` shells apart, each from the images that pass within ``kernel``
+    shells of it. subspace: its dimensions. finest: no column reaches beyond this shell. contrast: whether a is
+    inferred. mask: "auto", "sphere", or a map file (a focus mask).
+    """
+
+    name: str = "covariance"
+    source: str = "Gilles & Singer 2025, PNAS 122:e2419140122; Katsevich, Katsevich & Singer 2015, SIAM J. Imaging Sci."
+    z_dim: Count = 6
+    choose: bool = True
+    columns: Count = 48
+    spacing: NonNegative = 2.0
+    kernel: Positive = 1.5
+    subspace: Count = 20
+    finest: Count = 62
+    batch_size: Count = 500
+    contrast: bool = True
+    mask: str = "auto"
+    oversampling: Count = 2
+
+    represents = "mean and principal volumes on a Fourier grid"
+    infers = "z, closed-form Gaussian posterior; contrast"
+    optimises = "least squares on second moments, in closed form"
+    needs_poses = True
+
+    @property
+    def microbatch(self) -> int:
+        """Particles per contribution."""
+        return self.batch_size
+
+    def program(self, context: BuildContext) -> Program:
+        """Mean, which columns, columns, the covariance in their span, how many components, what each particle is."""
+        steps = CovarianceSteps(self, context)
+        last = (
+            self._phase("held out", Step(steps.linear.held_out, steps.confirmed)),
+            self._phase("estimate", Step(steps.linear.estimate, steps.linear.unit_variance)),
+        )
+        return Program(steps.initial, (*self.components(context), *last))
+
+    def components(self, context: BuildContext) -> tuple[Phase, ...]:
+        """The phases that end with the components of each half set: also a start for ``ppca``, whose state they leave
+        (maps [2, C, D, D, D] of mean and components, fsc, power, mask, contrast_variance; data: band)."""
+        steps = CovarianceSteps(self, context)
+        return (
+            self._phase("mean", Step(steps.add_images, steps.mean)),
+            self._phase("variance", Step(steps.add_variance, steps.choose)),
+            self._phase("columns", Step(steps.add_columns, steps.span)),
+            self._phase("covariance", Step(steps.add_moments, steps.halves)),
+        )
+
+    def _phase(self, name: str, step: Step) -> Phase:
+        return Phase(name, (step,), 1, self.batch_size, apply_every=None, shuffle=False)
+
+    def results(self, state: State, context: BuildContext) -> Results:
+        """As ``ppca``, and the variance (eigenvalue) that each component adds, in units of the maps squared."""
+        found = PPCA.results(state, context)
+        how = "squared length of the component (map times deviation of z), summed over voxels"
+        values = [float(map_.double().square().sum()) for name, map_ in found.maps.items() if "component" in name]
+        figures = {
+            f"variance_component-{number}": {"value": value, "unit": "density²", "how": how}
+            for number, value in enumerate(values, 1)
+        }
+        return dataclasses.replace(found, metrics={**found.metrics, **figures})
+
+    def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
+        """z [n, K] → μ + Σ z_c U_c; None: μ."""
+        return PPCA.decoder(state, context)
+
+
+COVARIANCE = CovarianceVolumes()
