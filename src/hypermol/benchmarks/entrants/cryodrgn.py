@@ -6,8 +6,6 @@ data are inverted by default, so that bright particles give positive density.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,14 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from hypermol.benchmarks.answer import Answer
+from hypermol.benchmarks.cryodrgn_files import epoch_of, epoch_seconds, latent, maps_at
 from hypermol.benchmarks.entrants.contract import Outcome
 from hypermol.benchmarks.measure import Cost, measured
 from hypermol.benchmarks.outside import find_cryodrgn
 from hypermol.benchmarks.task import Task
-from hypermol.errors import ConfigError, DataError
+from hypermol.errors import ConfigError
 from hypermol.maps import read_map
 from hypermol.particles.cryodrgn import read_arrays
 
@@ -81,8 +79,10 @@ class CryoDrgn:
         cost, inputs = self._parsed(program, task, folder, log)
         command = [program, self.program, star, "--datadir", star.parent, *inputs, "-o", out, *self._options(task)]
         cost = cost + measured(command, log, None, limit_seconds)
-        notes = {"images_per_second": _speed(log.read_text(errors="replace"), task.truth.count)}
-        return Outcome(cost, self._answer(program, out, folder), {k: v for k, v in notes.items() if v})
+        seconds = epoch_seconds(log.read_text(errors="replace"))
+        images = task.truth.count * len(seconds)
+        notes = {"images_per_second": round(images / sum(seconds), 1)} if sum(seconds) > 0 else {}
+        return Outcome(cost, self._answer(program, out, folder), notes)
 
     def _parsed(self, program: Path, task: Task, folder: Path, log: Path) -> tuple[Cost, list[str | Path]]:
         cost = Cost()
@@ -98,47 +98,15 @@ class CryoDrgn:
     def _answer(self, program: Path, out: Path, folder: Path) -> Answer:
         if self.program == "backproject_voxel":
             return Answer(consensus=read_map(out / "backproject.mrc")[0])
-        z = np.asarray(read_arrays(_newest(out, "z.*.pkl"))[0], dtype=np.float64)
-        maps = lambda particles: _maps(program, out, folder, z[particles])  # noqa: E731
+        z = latent(out)
+        maps = lambda particles: maps_at(program, out, z[particles], folder / "z.txt")  # noqa: E731
         return Answer(z=z, maps=maps, **_poses(out))
-
-
-def _maps(program: Path, out: Path, folder: Path, z: np.ndarray) -> Iterator[Tensor]:
-    """Maps at rows of z, by eval_vol."""
-    np.savetxt(folder / "z.txt", z)
-    made = folder / "maps"
-    options: list[str | Path] = ["-c", out / "config.yaml", "-o", made, "--zfile", folder / "z.txt"]
-    measured([program, "eval_vol", _newest(out, "weights.*.pkl"), *options], folder / "eval.log")
-    files = sorted(made.glob("*.mrc"))
-    if len(files) != len(z):
-        raise DataError(f"{made}: expected {len(z)} maps of eval_vol, found {len(files)}")
-    for file in files:
-        yield read_map(file)[0]
 
 
 def _poses(out: Path) -> dict[str, Any]:
     """Inferred poses, where the program writes any: rotations [N, 3, 3]; shifts stay in its own unit and are left."""
-    files = sorted(out.glob("pose.*.pkl"), key=_epoch)
+    files = sorted(out.glob("pose.*.pkl"), key=epoch_of)
     return {"rotation": np.asarray(read_arrays(files[-1])[0], dtype=np.float64)} if files else {}
-
-
-def _newest(out: Path, pattern: str) -> Path:
-    files = sorted(out.glob(pattern), key=_epoch)
-    if not files:
-        raise DataError(f"{out}: expected {pattern} of cryoDRGN, found none")
-    return files[-1]
-
-
-def _epoch(path: Path) -> int:
-    numbers = re.findall(r"\d+", path.name)
-    return int(numbers[-1]) if numbers else 1 << 30
-
-
-def _speed(output: str, count: int) -> float | None:
-    """Images per second of training, from lines such as "Finished in 0:04:31.2", one per epoch."""
-    found = re.findall(r"Epoch: *\d+ .*Finished in (\d+):(\d+):([\d.]+)", output)
-    seconds = sum(3600 * int(h) + 60 * int(m) + float(s) for h, m, s in found)
-    return round(count * len(found) / seconds, 1) if seconds > 0 else None
 
 
 @cache

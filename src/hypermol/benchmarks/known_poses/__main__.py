@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,19 +116,16 @@ def _fresh(folder: Path) -> Path:
     return tried
 
 
-def _accuracy(truth: Truth, compared: int, maps: Callable[[np.ndarray], Callable[[int], Tensor]]) -> dict[str, Any]:
+def _accuracy(truth: Truth, compared: int, maps: Callable[[np.ndarray], Iterator[Tensor]]) -> dict[str, Any]:
     """Per-image FSC (mean over shells, one truth-derived mask), and that of the noise-free mean map."""
-    from hypermol.metrics import fsc, fsc_mean
+    from hypermol.metrics import fsc_mean
+    from hypermol.simulation import AT_Z, MEAN, WHOLE, map_curves
 
     chosen = np.sort(np.random.default_rng(0).choice(truth.count, min(compared, truth.count), replace=False))
-    mask, mean, map_of = truth.mask().float(), truth.mean_map().float(), maps(chosen)
-    found, consensus = [], []
-    for place, particle in enumerate(chosen):
-        exact = truth.map(int(particle)).float()
-        found.append(float(fsc_mean(fsc(map_of(place).float(), exact, mask))))
-        consensus.append(float(fsc_mean(fsc(mean, exact, mask))))
-    figures = {"per_image_fsc": float(np.mean(found)), "per_image_fsc_std": float(np.std(found))}
-    return {**figures, "per_image_fsc_of_noise_free_mean": float(np.mean(consensus))}
+    curves = map_curves(truth, chosen, maps(chosen), {MEAN: truth.mean_map()}, {WHOLE: truth.mask().float()})[WHOLE]
+    found, consensus = (fsc_mean(curves[name]).double().numpy() for name in (AT_Z, MEAN))
+    figures = {"per_image_fsc": float(found.mean()), "per_image_fsc_std": float(found.std())}
+    return {**figures, "per_image_fsc_of_noise_free_mean": float(consensus.mean())}
 
 
 if __name__ == "__main__":

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from hypermol.benchmarks.cryodrgn_files import epoch_seconds, latent, maps_at
 from hypermol.benchmarks.known_poses.size import Size
 from hypermol.benchmarks.measure import Cost, measured
 from hypermol.benchmarks.outside import find_cryodrgn
@@ -28,12 +28,12 @@ PEER = "cryodrgn 4.3.1"
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """What a training cost, and how to get the map [D, D, D] at the z of each compared particle (by place)."""
+    """What a training cost, and how to get the maps [D, D, D] at the z of some particles, one by one."""
 
     timed: Cost
     epoch_seconds: list[float]
     notes: dict[str, Any]
-    maps: Callable[[np.ndarray], Callable[[int], Tensor]]
+    maps: Callable[[np.ndarray], Iterator[Tensor]]
 
 
 def simulate(data: Path, particles: int, box: int, seed: int) -> None:
@@ -59,26 +59,8 @@ def _peer(data: Path, out: Path, size: Size, epochs: int, seed: int) -> Trained:
     command = [programs / "cryodrgn", "train_vae", *files, *options.split(), *layers]
     log = out.with_name(f"{out.name}.log")
     timed = measured(command, log)
-    return Trained(timed, _peer_epoch_seconds(log.read_text()), {}, lambda chosen: _peer_maps(programs, out, chosen))
-
-
-def _peer_epoch_seconds(output: str) -> list[float]:
-    """From lines such as "Finished in 0:04:31.2" of its log, one per epoch."""
-    found = re.findall(r"Epoch: *\d+ .*Finished in (\d+):(\d+):([\d.]+)", output)
-    return [3600 * int(h) + 60 * int(m) + float(s) for h, m, s in found]
-
-
-def _peer_maps(programs: Path, out: Path, chosen: np.ndarray) -> Callable[[int], Tensor]:
-    from hypermol.maps import read_map
-    from hypermol.particles.cryodrgn import read_arrays
-
-    last = max(int(path.name.split(".")[1]) for path in out.glob("weights.*.pkl"))
-    np.savetxt(out / "compared.txt", np.asarray(read_arrays(out / f"z.{last}.pkl")[0])[chosen])
-    maps = out / "maps"
-    arguments: list[str | Path] = ["-c", out / "config.yaml", "-o", maps, "--zfile", out / "compared.txt"]
-    measured([programs / "cryodrgn", "eval_vol", out / f"weights.{last}.pkl", *arguments], out / "eval.log")
-    files = sorted(maps.glob("*.mrc"))
-    return lambda place: read_map(files[place])[0]
+    maps = lambda chosen: maps_at(programs / "cryodrgn", out, latent(out)[chosen], out / "compared.txt")  # noqa: E731
+    return Trained(timed, epoch_seconds(log.read_text()), {}, maps)
 
 
 def _ours(name: str, data: Path, out: Path, size: Size, epochs: int, seed: int) -> Trained:
@@ -92,11 +74,12 @@ def _ours(name: str, data: Path, out: Path, size: Size, epochs: int, seed: int) 
     return Trained(timed, seconds, {"precision": run.config["method"]["precision"]}, lambda chosen: _maps(run, chosen))
 
 
-def _maps(run: Run, chosen: np.ndarray) -> Callable[[int], Tensor]:
+def _maps(run: Run, chosen: np.ndarray) -> Iterator[Tensor]:
     from hypermol.methods import rebuild
 
     trained = rebuild(run)
-    return lambda place: trained.map_of(int(chosen[place]))
+    for particle in chosen:
+        yield trained.map_of(int(particle))
 
 
 def _hypermol(arguments: list[str | Path], log: Path) -> Cost:
