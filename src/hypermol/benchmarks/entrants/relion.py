@@ -34,6 +34,8 @@ ITERATIONS = {"tiny": 6, "small": 25, "paper": 25}
 CLASSES_OF_A_CONTINUUM = 4
 TAU2_FUDGE = 4
 START_ANGSTROM = 60.0
+DEFAULT_OFFSET = 10.0
+"""Å: RELION's standard deviation of origin offsets."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Relion:
         truth = task.truth
         diameter = min(0.9 * truth.box * truth.pixel_size, 2.2 * _radius(task))
         search = ["--healpix_order", "2", "--offset_range", "5", "--offset_step", "2", "--oversampling", "1"]
-        aligned = ["--skip_align"] if self.classify else search
+        aligned = ["--skip_align", *_wide_offsets(task)] if self.classify else search
         transfer = ["--ctf"] if task.given.ctf and truth.ctf is not None else []
         count, fudge = (_classes(task), TAU2_FUDGE) if self.classify else (1, 1)
         return [
@@ -127,6 +129,17 @@ class Relion:
             return (maps[k] for k in number[particles])
 
         return Answer(classes=np.eye(len(maps))[number], maps=of, consensus=mean)
+
+
+def _wide_offsets(task: Task) -> list[str]:
+    """A prior of the origin offsets that holds all given ones, and stays.
+
+    Its default, 10 Å, gives offsets of more than a few deviations no weight at all in single precision ("zero sum of
+    weights"), and is estimated anew, as the spread of the given offsets, after each iteration. With --skip_align each
+    particle has one offset, whose prior is the same for all classes: its width changes no posterior.
+    """
+    largest = float(np.linalg.norm(task.truth.shift[:, :2], axis=1).max()) if task.given.shift else 0.0
+    return ["--offset", f"{max(DEFAULT_OFFSET, np.ceil(largest)):.0f}", "--fix_sigma_offset"]
 
 
 def _classes(task: Task) -> int:

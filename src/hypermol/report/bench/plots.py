@@ -78,7 +78,9 @@ class _Axis:
 def _span(values: Sequence[float], limit: float | None, low: float | None) -> tuple[float, float]:
     known = [*values, *([] if limit is None else [limit])]
     start, end = min(known), max(known)
-    if low is not None:
+    if low is not None and end <= low:  # every one below nothing: there is no range above it to give room to
+        end = low
+    elif low is not None:
         start = min(low, max(start, low - 0.25 * max(end - low, 1e-9)))
     room = 0.06 * max(end - start, 1e-6, abs(end) * 1e-3)
     return (start if low is not None and start == low else start - room), end + room
