@@ -4,11 +4,19 @@ import numpy as np
 import pytest
 import torch
 
+from hypermol.engine import Processes, RunStore, State
 from hypermol.errors import ConfigError
+from hypermol.imaging import shift_phase, slice_coordinates
+from hypermol.kernels import volumes_to_grid
+from hypermol.kernels.slice_insert import slice_grid as reference_slice
 from hypermol.landscape import landscape_of
 from hypermol.maps import read_map, write_map
-from hypermol.methods import configured, find_method, rebuild, train
+from hypermol.methods import Conduct, configured, find_method, rebuild, run_method, run_particles, train
+from hypermol.methods.classify_images import Images
+from hypermol.methods.classify_steps import Steps
+from hypermol.methods.job import make_ready
 from hypermol.metrics import confusion, fsc, fsc_mean
+from hypermol.particles import Preparation
 from hypermol.simulation import Recipe, Truth, simulate
 from hypermol.simulation.bound import state_posterior
 
@@ -97,3 +105,35 @@ def test_a_mask_of_another_box_is_refused(uneven, tmp_path):
     method = configured(find_method("classify"), {**SHORT, "mask": str(tmp_path / "mask.mrc")})
     with pytest.raises(ConfigError, match="has a box of 16 px, expected the images' 24 px"):
         train(truth.folder / "particles.star", method, tmp_path / "run")
+
+
+def test_responsibilities_are_those_of_brute_force(uneven):
+    """Each image against each class's projection, pixel by pixel, with the contrast integrated on a grid; held-out
+    maps, so that no particle's own part has to be taken out of them."""
+    run, _ = uneven
+    method = run_method(run)
+    job = make_ready(run_particles(run), method, Preparation(), 0, Conduct(), Processes())
+    state = RunStore(run).latest()
+    steps = Steps(method, job.context)
+    batch = job.source.load(torch.arange(12))
+    images = Images.of(batch, 2)
+    halves = State({n: t for n, t in state.tensors.items() if not n.startswith("joint")}, {}, state.data)
+    found = steps._inferred(halves, images, 1 - images.half)
+    own, variance = state.tensors, float(state.tensors["contrast_variance"])
+    assert variance > 0
+    contrast = torch.linspace(1 - 8 * variance**0.5, 1 + 8 * variance**0.5, 401, dtype=torch.float64)
+    k, points = batch.lattice.k, slice_coordinates(batch.lattice.k, batch.rotation)
+    shift = shift_phase(k, batch.shift / batch.pixel_size)
+    for i in range(12):
+        other = int(1 - batch.half[i])
+        maps = (own["common"][other] + own["difference"][other]) * own["mask"]
+        slices = reference_slice(volumes_to_grid(maps), points[i], batch.lattice.box)
+        joint = []
+        for c in range(3):
+            clean = (slices[:, c] * shift[i] * batch.ctf[i, 0]).to(torch.complex128)
+            scale = (batch.lattice.weight / batch.variance[i, 0]).double()
+            residual = [(scale * (batch.images[i, 0] - a * clean).abs() ** 2).sum() for a in contrast]
+            log_density = -torch.stack(residual) - (contrast - 1) ** 2 / (2 * variance)
+            joint.append(torch.logsumexp(log_density, 0) + own["weights"][other, c].log())
+        expected = torch.softmax(torch.stack(joint), 0)
+        torch.testing.assert_close(found.probability[i], expected, rtol=0, atol=2e-3)

@@ -53,11 +53,11 @@ def class_evidence(
 def class_posterior(
     power: Float[Tensor, "b k"],
     overlap: Float[Tensor, "b k"],
-    weights: Float[Tensor, " k"],
+    weights: Float[Tensor, "*b k"],
     contrast_variance: float = 0.0,
 ) -> ClassPosterior:
-    """The posterior of K classes with prior probabilities ``weights`` (Dempster et al. 1977; Scheres 2012, eq. 8, with
-    poses known)."""
+    """The posterior of K classes with prior probabilities ``weights``, [K] or [B, K] (Scheres 2012, J. Mol. Biol. 415,
+    eq. 8, with the poses known)."""
     power, overlap, v = power.double(), overlap.double(), contrast_variance
     joint = class_evidence(power, overlap, v) + weights.double().log()
     evidence = torch.logsumexp(joint, 1)

@@ -16,7 +16,8 @@ from torch import Tensor
 from hypermol.conformations import class_evidence
 from hypermol.engine import Contribution, Draws, State
 from hypermol.kernels import volumes_to_grid
-from hypermol.methods.classify_models import DEVIATIONS, Images, statistics
+from hypermol.methods.classify_images import Images, statistics
+from hypermol.methods.classify_models import DEVIATIONS
 from hypermol.metrics import fsc
 from hypermol.specs import BuildContext
 

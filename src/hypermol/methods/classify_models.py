@@ -1,77 +1,16 @@
-"""Models with different numbers of classes side by side, in one box or another; which of them to keep."""
+"""Models with different numbers of classes side by side: their channels, their classes, and which of them to keep."""
 
 from __future__ import annotations
 
 import dataclasses
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from hypermol.errors import ConfigError
-from hypermol.imaging import Lattice, fft3, fourier_crop, ifft3
-from hypermol.kernels import slice_separate
-from hypermol.maps import read_map
-from hypermol.reconstruction import Insertion, insertion
+from hypermol.conformations import class_posterior
 
 DEVIATIONS = 3.0  # by how many standard errors more classes must raise the held-out likelihood
-
-
-@dataclasses.dataclass(frozen=True)
-class Images:
-    """The valid images of a batch ready for slicing and insertion; owner [n]: the particle of each; half [B]."""
-
-    parts: Insertion
-    owner: Tensor
-    half: Tensor
-
-    @staticmethod
-    def of(batch: Any, oversampling: int) -> Images:
-        """Raises DataError where the batch has no poses."""
-        return Images(insertion(batch, oversampling), torch.nonzero(batch.valid)[:, 0], batch.half)
-
-
-def statistics(grids: list[Tensor], images: Images, which: Tensor) -> tuple[Tensor, Tensor]:
-    """Power and overlap [B, C] of each particle with each map (``kernels.slice_separate``), summed over its images.
-    ``which`` [B]: the grid that each particle is held to."""
-    parts, kind = images.parts, which[images.owner]
-    power = torch.zeros(len(which), grids[0].shape[-1], dtype=torch.float64, device=which.device)
-    overlap = torch.zeros_like(power)
-    for own, grid in enumerate(grids):
-        some = torch.nonzero(kind == own)[:, 0]
-        if len(some):
-            data = parts.numerator[some], parts.weight[some], parts.rotation[some], parts.lattice.k
-            found = slice_separate(grid, *data, parts.lattice.box, parts.oversampling)
-            power.index_add_(0, images.owner[some], found[0])
-            overlap.index_add_(0, images.owner[some], found[1])
-    return power, overlap
-
-
-def coarse_box(box: int, share: float) -> int:
-    """The smallest box (even) that holds the shells up to ``share`` of Nyquist, and at least four."""
-    last = box // 2 - 1
-    return 2 * (min(last, max(4, round(share * last))) + 1)
-
-
-def coarse(batch: Any, box: int) -> Any:
-    """The same particles as images of a smaller ``box`` with larger pixels; what does not fit is left out. Transforms
-    are unscaled, so that values stay what they are."""
-    full = batch.lattice
-    if box == full.box:
-        return batch
-    batch = batch.limit(min(full.band_limit, box // 2 - 1))
-    scale = full.box / box
-    lattice = Lattice(box, batch.lattice.k * scale, batch.lattice.weight, batch.lattice.shell)
-    return dataclasses.replace(batch, lattice=lattice, pixel_size=batch.pixel_size * scale)
-
-
-def resized(maps: Tensor, box: int) -> Tensor:
-    """Maps [..., D, D, D] in another box of the same width, with the same transform where both have one."""
-    margin = (box - maps.shape[-1]) // 2
-    if margin == 0:
-        return maps.contiguous()
-    return ifft3(torch.nn.functional.pad(fft3(maps), (margin,) * 6)).real.contiguous()
 
 
 def extended(curves: Tensor, shells: int, value: float | None = None) -> Tensor:
@@ -80,12 +19,30 @@ def extended(curves: Tensor, shells: int, value: float | None = None) -> Tensor:
     return torch.cat([curves, last.expand(*curves.shape[:-1], shells - curves.shape[-1])], -1).contiguous()
 
 
-def given_mask(path: str, expected: int, box: int) -> Tensor:
-    """The map file ``path`` as a mask in ``box``. Raises ConfigError where its box is not the ``expected`` one."""
-    mask, _ = read_map(path)
-    if mask.shape[-1] != expected:
-        raise ConfigError(f"mask: {path} has a box of {mask.shape[-1]} px, expected the images' {expected} px")
-    return fourier_crop(mask.float(), box, dims=3).clamp(0, 1)
+@dataclasses.dataclass(frozen=True, eq=False)
+class Inferred:
+    """Of M models with C classes in all: probability, contrast and its variance [B, C]; log_evidence [B, M]."""
+
+    probability: Tensor
+    contrast: Tensor
+    contrast_variance: Tensor
+    log_evidence: Tensor
+
+
+def inferred(
+    power: Tensor, overlap: Tensor, weights: Tensor, models: list[tuple[int, int]], contrast_variance: float
+) -> Inferred:
+    """The posterior of each model by itself; power, overlap and ``weights`` [B, C] of all."""
+    posteriors = []
+    for start, stop in models:
+        own = slice(start, stop)
+        posteriors.append(class_posterior(power[:, own], overlap[:, own], weights[:, own], contrast_variance))
+    return Inferred(
+        torch.cat([p.probability for p in posteriors], 1),
+        torch.cat([p.contrast for p in posteriors], 1),
+        torch.cat([p.contrast_variance for p in posteriors], 1),
+        torch.stack([p.log_evidence for p in posteriors], 1),
+    )
 
 
 def segments(models: list[int]) -> list[tuple[int, int]]:
@@ -128,3 +85,22 @@ def chosen(models: list[int], evidence: Tensor) -> tuple[dict[int, int], int, li
     )
     rows = [[more, *gain(more, fewer)] for fewer, more in pairwise(numbers)]
     return best, kept, rows
+
+
+def begun_anew(
+    difference: Tensor, weights: Tensor, models: list[tuple[int, int]], smallest: float, drawn: torch.Generator
+) -> list[int]:
+    """Classes with a share below ``smallest`` are put half way between the largest of their model and another one, in
+    place: difference [2, C, D, D, D], weights [2, C]; returns how many there were in each model."""
+    counts = [0] * len(models)
+    for half in range(2):
+        for model, (start, stop) in enumerate(models):
+            own = weights[half, start:stop]
+            for empty in torch.nonzero(own < min(smallest, 0.5 / len(own)))[:, 0].tolist():
+                largest, other = int(own.argmax()), int(torch.randint(len(own), (1,), generator=drawn))
+                difference[half, start + empty] = (
+                    difference[half, start + largest] + difference[half, start + other]
+                ) / 2
+                own[empty] = own[largest] = (own[largest] + own[empty]) / 2
+                counts[model] += 1
+    return counts

@@ -119,8 +119,12 @@ def _masked(map_: Tensor, gain: Tensor, mask: Tensor) -> Tensor:
 
 
 def _verdict(kept: int, data: dict[str, Any]) -> tuple[str, ...]:
-    again = data.get("reseeded", 0)
+    again, merged = data["reseeded"][0], data.get("merged", 0)
     notes = (f"{again} times a class was left almost empty and was begun anew",) if again else ()
+    if merged:
+        notes += (f"{merged} pairs of classes that the images of the other half do not tell apart were made one",)
+    if "held_out" not in data:
+        return (f"{kept} classes, as asked for", *notes)
     if kept == 1:
         return ("no classes found: more than one does not raise the likelihood of images not fitted to", *notes)
     return (f"{kept} classes: more do not raise the likelihood of images that they were not fitted to", *notes)

@@ -15,7 +15,7 @@ from hypermol.engine import Contribution, Draws, State, generator
 from hypermol.errors import DataError
 from hypermol.kernels import slice_moments, volumes_to_grid
 from hypermol.methods import ppca, ppca_steps
-from hypermol.methods.classify_models import Images, coarse, coarse_box, given_mask
+from hypermol.methods.classify_images import Images, coarse, coarse_box, given_mask
 from hypermol.specs import BuildContext
 
 CLUSTERED = 20_000  # particles whose coordinates are clustered
@@ -103,7 +103,7 @@ class Start:
             **self._masks(tensors["mask"]),
             "contrast_variance": tensors["contrast_variance"],
         }
-        return State(tensors, {}, {**state.data, "models": models, "starting": True, "reseeded": 0})
+        return State(tensors, {}, {**state.data, "models": models, "starting": True, "reseeded": [0] * len(models)})
 
     def _masks(self, support: Tensor) -> dict[str, Tensor]:
         """Where maps are not 0, and where classes may differ: the same, or the region that was given."""

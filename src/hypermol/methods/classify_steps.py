@@ -12,21 +12,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hypermol.conformations import class_posterior
 from hypermol.engine import Contribution, Draws, State, generator
 from hypermol.kernels import volumes_to_grid
 from hypermol.maps import soft_sphere
+from hypermol.methods.classify_images import Images, coarse, given_mask, own_overlap, resized, statistics
 from hypermol.methods.classify_models import (
-    Images,
+    Inferred,
+    begun_anew,
     chosen,
-    coarse,
     extended,
-    given_mask,
+    inferred,
     matched,
     of_models,
-    resized,
     segments,
-    statistics,
 )
 from hypermol.metrics import fsc, resolution
 from hypermol.reconstruction import (
@@ -44,7 +42,8 @@ BEYOND = 3  # shells beyond those in which the halves agree that are still looke
 @dataclasses.dataclass
 class Steps:
     """State: common [2, M, D, D, D] and difference [2, C, D, D, D] of M models with C maps in all, for each half;
-    weights [2, C]; power_common [S], power_difference [M, S]; support and mask, outside of which maps are 0 and do not
+    weights [2, C]; variance [2, C, S] of class maps, and order [2, C], the column of ``shares`` that each class had in
+    the last pass; power_common [S], power_difference [M, S]; support and mask, outside of which maps are 0 and do not
     differ; fsc [C, S] between the halves; later joint_common [D, D, D], joint_difference [K, D, D, D], joint_weights
     [K]. data: models (classes of each), starting (in the coarse
     box), band, tried and held_out (gains of further classes), reseeded.
@@ -61,15 +60,17 @@ class Steps:
     def fit_halves(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """E-step of each half with its own models."""
         images = self._images(state, batch)
-        found = self._inferred(state, images, images.half)
+        found = self._inferred(state, images, images.half, self._own_part(state, batch, images, images.half))
         counts = torch.zeros(2, found.probability.shape[1], dtype=torch.float64, device=images.half.device)
-        return self._sums(found, images, counts.index_add_(0, images.half, found.probability))
+        return self._sums(state, found, images, counts.index_add_(0, images.half, found.probability))
 
     def fit_all(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """E-step of every particle with the one model, in the band that is known; the sums take every shell."""
         known = self._images(state, batch)
-        found = self._inferred(state, known, torch.zeros_like(known.half))
-        return self._sums(found, Images.of(batch, self.settings.oversampling), found.probability.sum(0, keepdim=True))
+        which = torch.zeros_like(known.half)
+        found = self._inferred(state, known, which, self._own_part(state, batch, known, which))
+        images = Images.of(batch, self.settings.oversampling)
+        return self._sums(state, found, images, found.probability.sum(0, keepdim=True))
 
     def held_out(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """Log-likelihood of each particle under each model of the half that it is not in."""
@@ -82,7 +83,8 @@ class Steps:
     def estimate(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """What each particle is, under the final maps."""
         images = self._images(state, batch)
-        found = self._inferred(state, images, torch.zeros_like(images.half))
+        which = torch.zeros_like(images.half)
+        found = self._inferred(state, images, which, self._own_part(state, batch, images, which))
         rows = {"log_likelihood": found.log_evidence[:, 0].float(), "class_probability": found.probability.float()}
         if self.settings.contrast:
             rows["contrast"] = (found.probability * found.contrast).sum(1).float()
@@ -94,13 +96,17 @@ class Steps:
         box, (prior, steps) = old["mask"].shape[-1], self._priors(state)
         sums = ClassSums.completed(totals["sums"], box, self.settings.oversampling)
         weights = totals["counts"] / totals["counts"].sum(1, keepdim=True)
-        common, difference, powers, curves = [], [], [], []
+        orders = torch.arange(weights.shape[1], device=weights.device).repeat(2, 1)
+        common, difference, powers, curves, variances = [], [], [], [], []
         for model, (start, stop) in enumerate(models):
             parts = [half.of(start, stop) for half in sums]
             (mean, one), (other, two) = (part.solve(prior, steps[model]) for part in parts)
             order = matched(one, two, old["mask"])
+            orders[1, start:stop] = start + order
             two, weights[1, start:stop] = two[order], weights[1, start:stop][order]
-            noise = (parts[0].noise() + parts[1].noise()[order]) / 2
+            noises = torch.stack([parts[0].noise(), parts[1].noise()[order]])
+            noise = noises.mean(0)
+            variances.append(self._variance(state, noises, prior, steps[model]))
             common.append(torch.stack([mean, other]))
             difference.append(torch.stack([one, two]))
             curves.append(fsc(mean + one, other + two))
@@ -117,9 +123,11 @@ class Steps:
             "power_common": self._beyond(state, shared),
             "power_difference": self._beyond(state, torch.stack(powers)),
             "fsc": torch.cat(curves),
+            "variance": torch.cat(variances, 1).float(),
+            "order": orders,
         }
         tensors |= self._masks(tensors["common"], tensors["difference"], tensors["fsc"])
-        again = self._begun_anew(state, tensors)
+        again = [sum(pair) for pair in zip(state.data["reseeded"], self._begun_anew(state, tensors), strict=True)]
         return self._next(state, tensors, totals, band=self._next_band(state, agreed), reseeded=again)
 
     def promising(self, state: State, totals: dict[str, Tensor]) -> State:
@@ -140,7 +148,7 @@ class Steps:
         """The joint model begins with the mean of the halves'."""
         own = state.tensors
         joint = {"joint_common": own["common"][:, 0].mean(0), "joint_difference": own["difference"].mean(0)}
-        return self._next(state, {**joint, "joint_weights": own["weights"].mean(0)}, {})
+        return _unfitted(self._next(state, {**joint, "joint_weights": own["weights"].mean(0)}, {}))
 
     def joint_maps(self, state: State, totals: dict[str, Tensor]) -> State:
         """M-step of all images, under the prior that the halves gave."""
@@ -156,6 +164,8 @@ class Steps:
             "joint_weights": totals["counts"][0] / totals["counts"].sum(),
             "gain_common": prior / (prior + 1 / (1 / noise).sum(0)),
             "gain_difference": steps[0] / (steps[0] + noise),
+            "variance": self._variance(state, noise[None], prior, steps[0]).float(),
+            "order": torch.arange(len(noise), device=noise.device)[None],
         }
         return self._next(state, tensors, totals)
 
@@ -166,28 +176,38 @@ class Steps:
         shares = [own[name].double().square().mean() for name in ("support", "mask")]
         return own["power_common"].double() / shares[0], own["power_difference"].double() / shares[1]
 
+    def _variance(self, state: State, noise: Tensor, prior: Tensor, steps: Tensor) -> Tensor:
+        """Posterior variance [h, K, S] of class maps inside their mask."""
+        power = prior if noise.shape[1] == 1 else steps
+        return state.tensors["mask"].double().square().mean() / (1 / noise + 1 / power.clamp(min=1e-30))
+
     def _images(self, state: State, batch: Any) -> Images:
         """In the box of the present maps, up to the present band."""
         box = state.tensors["mask"].shape[-1]
         return Images.of(coarse(batch.limit(state.data["band"]), box), self.settings.oversampling)
 
-    def _inferred(self, state: State, images: Images, which: Tensor) -> _Inferred:
+    def _own_part(self, state: State, batch: Any, images: Images, which: Tensor) -> Tensor | None:
+        """``own_overlap`` with the present maps; None where they are not yet of this stage."""
+        own = state.tensors
+        if "variance" not in own:
+            return None
+        share = state.table[self._shares(state)][batch.particle.to(which.device)].gather(1, own["order"][which])
+        return own_overlap(images, share, own["variance"].double()[which])
+
+    def _shares(self, state: State) -> str:
+        stage = "starts" if state.data["starting"] else "together" if "joint_weights" in state.tensors else "classes"
+        return f"shares, {stage}"
+
+    def _inferred(self, state: State, images: Images, which: Tensor, own_part: Tensor | None = None) -> Inferred:
         """``which`` [B]: the half whose models each particle is held to."""
         weights = state.tensors["joint_weights"][None] if "joint_weights" in state.tensors else state.tensors["weights"]
         power, overlap = statistics(self._grids(state), images, which)
+        if own_part is not None:
+            overlap = overlap - own_part
         variance = float(state.tensors["contrast_variance"])
-        prior, posteriors = weights[which], []
-        for start, stop in segments(state.data["models"]):
-            own = slice(start, stop)
-            posteriors.append(class_posterior(power[:, own], overlap[:, own], prior[:, own], variance))
-        return _Inferred(
-            torch.cat([p.probability for p in posteriors], 1),
-            torch.cat([p.contrast for p in posteriors], 1),
-            torch.cat([p.contrast_variance for p in posteriors], 1),
-            torch.stack([p.log_evidence for p in posteriors], 1),
-        )
+        return inferred(power, overlap, weights[which], segments(state.data["models"]), variance)
 
-    def _sums(self, found: _Inferred, images: Images, counts: Tensor) -> Contribution:
+    def _sums(self, state: State, found: Inferred, images: Images, counts: Tensor) -> Contribution:
         squared = found.probability * (found.contrast**2 + found.contrast_variance)
         first = found.probability * found.contrast
         totals: dict[str, Any] = {
@@ -196,7 +216,7 @@ class Steps:
         }
         if self.settings.contrast:
             totals["contrast"] = torch.stack([first.sum(), squared.sum(), found.probability.sum()])
-        return Contribution(totals, info={"nll": -found.log_evidence[:, -1].sum()})
+        return Contribution(totals, {self._shares(state): first}, {"nll": -found.log_evidence[:, -1].sum()})
 
     def _grids(self, state: State) -> list[Tensor]:
         """Fourier grids of the present maps, made once per update: the halves' models, or the joint one."""
@@ -222,26 +242,15 @@ class Steps:
             return {"support": support, "mask": support}
         return {"support": support, "mask": given_mask(given, self.context.box, box).to(common)}
 
-    def _begun_anew(self, state: State, tensors: dict[str, Tensor]) -> int:
-        """Classes that hold next to nothing are put between the largest and another one, in place, and counted; not at
-        the end of a phase, where there is no time to find out what they become."""
-        count, again = state.data.get("reseeded", 0), state.clock
-        phase_passes = self.settings.start_passes if state.data["starting"] else self.settings.passes
-        if again.pass_index + 3 > phase_passes:
-            return count
-        weights, difference = tensors["weights"], tensors["difference"]
-        for half in range(2):
-            for start, stop in segments(state.data["models"]):
-                own = weights[half, start:stop]
-                for empty in torch.nonzero(own < min(self.settings.smallest, 0.5 / len(own)))[:, 0].tolist():
-                    largest = int(own.argmax())
-                    key = generator(self.context.seed, "again", again.phase, again.pass_index, half, start + empty)
-                    other = int(torch.randint(len(own), (1,), generator=key))
-                    pair = difference[half, start + largest] + difference[half, start + other]
-                    difference[half, start + empty] = pair / 2
-                    own[empty] = own[largest] = (own[largest] + own[empty]) / 2
-                    count += 1
-        return count
+    def _begun_anew(self, state: State, tensors: dict[str, Tensor]) -> list[int]:
+        """Not at the end of a stage, where there is no time to find out what a class becomes."""
+        clock, data = state.clock, state.data
+        passes = self.settings.start_passes if data["starting"] else self.settings.passes
+        if clock.pass_index + 3 > passes:
+            return [0] * len(data["models"])
+        drawn = generator(self.context.seed, "begun anew", clock.phase, clock.pass_index)
+        models = segments(data["models"])
+        return begun_anew(tensors["difference"], tensors["weights"], models, self.settings.smallest, drawn)
 
     def _held_out_rows(self, state: State) -> str:
         return "held out, starts" if state.data["starting"] else "held out"
@@ -277,8 +286,9 @@ class Steps:
         }
         if state.data["starting"]:
             tensors |= self._masks(tensors["common"], tensors["difference"], tensors["fsc"])
-        models = [state.data["models"][m] for m in kept]
-        return self._next(state, tensors, {}, models=models, **data)
+        for name in ("models", "reseeded"):
+            data[name] = [state.data[name][m] for m in kept]
+        return _unfitted(self._next(state, tensors, {}, **data))
 
     def _next(self, state: State, tensors: dict[str, Tensor], totals: dict[str, Tensor], **data: Any) -> State:
         if "contrast" in totals:
@@ -291,11 +301,7 @@ class Steps:
         return State(tensors={**state.tensors, **tensors}, data={**state.data, **data})
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Inferred:
-    """Of M models with C classes in all: probability, contrast and its variance [B, C]; log_evidence [B, M]."""
-
-    probability: Tensor
-    contrast: Tensor
-    contrast_variance: Tensor
-    log_evidence: Tensor
+def _unfitted(state: State) -> State:
+    """Maps that are not those of the last pass over the particles: nobody's share in them is known."""
+    state.tensors = {name: tensor for name, tensor in state.tensors.items() if name not in ("variance", "order")}
+    return state
