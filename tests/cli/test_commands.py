@@ -130,6 +130,7 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
     given["known-z"] = ("epochs=1", f"conformation.file={tmp_path / 'z.npy'}", *TINY[:1])
     given["ppca"] = ("z_dim=2", "choose=false", "passes=4", "march_passes=3")
     given["covariance"] = ("z_dim=2", "choose=false", "columns=6", "subspace=4")
+    given["classify"] = ("classes=2", "choose=false", "start_passes=3", "passes=3")
     said = done("train", made / "particles.star", "-m", method, "-o", run, *settings(*given.get(method, ())))
     assert ("hypermol analyze" in said.out) == (method not in ("backprojection", "neural-homogeneous"))
     if method == "backprojection":

@@ -19,13 +19,17 @@ from hypermol.particles import Preparation, read_particles
 from hypermol.runs import Run
 
 ENCODER = {"conformation.hidden": 16, "conformation.layers": 1}
+CLASSES = {"component_passes": 4, "start_passes": 4, "passes": 5, "joint_passes": 2}
 JOBS = {
     "cryodrgn": {**TINY_Z, **ENCODER, "phases.0.march_start": 0.5},
     "autodecoder": TINY_Z,
     "neural-homogeneous": TINY,
     "backprojection": {"batch_size": 10},
     "covariance": {"z_dim": 2, "choose": False, "columns": 6, "subspace": 4, "batch_size": 10},
+    "classify": {**CLASSES, "classes": 3, "restarts": 1, "batch_size": 20, "start_band": 0.8},
 }
+MOMENTS = {"backprojection": (1,), "classify": (2, 7, 12, 17)}
+"""At which of the events of a run it is killed."""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,7 @@ def killed(star: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     jobs = [
         {"name": f"{method}-{at}", "method": method, "settings": settings, "at": at}
         for method, settings in JOBS.items()
-        for at in ((1,) if method == "backprojection" else (1, 2, 4))
+        for at in MOMENTS.get(method, (1, 2, 4))
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
