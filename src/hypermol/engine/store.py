@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from hypermol.atomic import remove_unfinished
 from hypermol.engine.state import State
 from hypermol.runs import Run, checkpoints
-from hypermol.runs.atomic import remove_unfinished
 
 
 @dataclasses.dataclass
@@ -28,7 +28,9 @@ class RunStore:
 
     def rewind(self) -> None:
         """Drop what was logged after the newest state, and what a killed writer left half-written."""
-        remove_unfinished(self.run.path)
+        for folder in (self.run.path, self.run.volumes):
+            if folder.is_dir():
+                remove_unfinished(folder)
         data = checkpoints.latest_data(self.run.checkpoints)
         self.run.truncate_log(data["log"] if data else 0)
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from hypermol.atomic import write_text, write_with
 from hypermol.errors import DataError
 from hypermol.landscape.analysis import Landscape
 from hypermol.landscape.clusters import Clusters
@@ -28,7 +29,6 @@ from hypermol.landscape.decoded import Decode, decoded
 from hypermol.landscape.leakage import Leakage
 from hypermol.landscape.paths import Trajectory
 from hypermol.landscape.tables import csv_tables
-from hypermol.runs.atomic import write_text, write_with
 from hypermol.shapes import Float
 
 FORMAT = 1

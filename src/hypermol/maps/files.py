@@ -1,6 +1,5 @@
 """Reading and writing maps (MRC/CCP4) with their true pixel size and origin."""
 
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hypermol.atomic import atomic_path
 from hypermol.errors import DataError
 from hypermol.shapes import Float
 
@@ -65,16 +65,11 @@ def write_map(
         raise DataError(f"{path}: expected a positive pixel size, found {pixel_size} Å")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with mrcfile.new(partial, overwrite=True) as file:
-            file.set_data(map_.detach().cpu().numpy().astype(np.float32))
-            file.set_volume()
-            file.voxel_size = pixel_size
-            file.header.origin.x, file.header.origin.y, file.header.origin.z = origin or (0.0, 0.0, 0.0)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_path(path) as part, mrcfile.new(part, overwrite=True) as file:
+        file.set_data(map_.detach().cpu().numpy().astype(np.float32))
+        file.set_volume()
+        file.voxel_size = pixel_size
+        file.header.origin.x, file.header.origin.y, file.header.origin.z = origin or (0.0, 0.0, 0.0)
     return path
 
 

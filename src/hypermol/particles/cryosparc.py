@@ -7,7 +7,6 @@ images times blob/sign are bright particles.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hypermol.atomic import write_with
 from hypermol.errors import DataError
 from hypermol.imaging.ctf import CTF
 from hypermol.imaging.rotations import rotvec_to_matrix
@@ -61,13 +61,9 @@ class CsDocument:
         data = read_cs(self.path)
         if len(data) != self.rows:
             raise DataError(f"{self.path}: the file has changed since it was read; read it again")
-        partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
         try:
-            with open(partial, "wb") as file:
-                np.lib.format.write_array(file, data[rows], allow_pickle=False)
-            os.replace(partial, out)
+            write_with(out, lambda file: np.lib.format.write_array(file, data[rows], allow_pickle=False))
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise DataError(f"{out}: cannot be written ({error.strerror or error})") from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from hypermol.atomic import atomic_file
 from hypermol.errors import DataError
 from hypermol.particles.mrc import HEADER_BYTES, MrcHeader, build_header, parse_header
 
@@ -113,8 +115,9 @@ class StackWriter:
     _moments: list[float] = field(default_factory=lambda: [np.inf, -np.inf, 0.0, 0.0])
 
     def __enter__(self) -> StackWriter:
-        self._partial = Path(self.path).with_name(f".{Path(self.path).name}.{os.getpid()}.partial")
-        self._file = open(self._partial, "wb")
+        self._leaving = contextlib.ExitStack()
+        self._file = self._leaving.enter_context(atomic_file(Path(self.path)))
+        self._leaving.push(self._finish)
         self._file.write(bytes(HEADER_BYTES))
         return self
 
@@ -139,14 +142,14 @@ class StackWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leaving.__exit__(kind, error, trace)
+
+    def _finish(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self._file.seek(0)
             self._file.write(build_header(self.box, self.count, self.pixel_size, self.mode, self._statistics()))
-        self._file.close()
-        if kind is None:
-            os.replace(self._partial, self.path)
-        else:
-            self._partial.unlink(missing_ok=True)
 
     def _statistics(self) -> tuple[float, float, float, float]:
         pixels = self.count * self.box**2

@@ -7,7 +7,6 @@ A table keeps the lines of the file as they are, so that a selection can leave o
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hypermol.atomic import write_with
 from hypermol.errors import DataError
 from hypermol.particles.problems import Problems, some
 
@@ -243,14 +243,13 @@ class StarDocument:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file so that it appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Write a text file, whole or not at all, bytes that are no UTF-8 as they were read.
+
+    Raises DataError where it cannot be written.
+    """
     try:
-        with open(partial, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            file.write(text)
-        os.replace(partial, path)
+        write_with(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise DataError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 

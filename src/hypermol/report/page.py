@@ -6,10 +6,10 @@ import functools
 from importlib import resources
 from pathlib import Path
 
+from hypermol.atomic import write_text
 from hypermol.report.data import ReportData
 from hypermol.report.markup import Section, json_script, text
 from hypermol.report.sections import SECTIONS
-from hypermol.runs.atomic import write_text
 
 SCRIPTS = ("base.js", "surface.js", "stage.js", "motion.js", "charts.js", "scatter.js", "page.js")
 # a blank icon: without one, browsers ask the (absent) server for it

@@ -1,6 +1,6 @@
 """The run directory: config.toml, estimates.npz, checkpoints/, volumes/, log.jsonl, metrics.json, report.html."""
 
-from hypermol.runs.atomic import atomic_file, write_text
+from hypermol.atomic import atomic_file, write_text
 from hypermol.runs.run import Run, fingerprint, refuse_existing
 
 __all__ = ["Run", "atomic_file", "fingerprint", "refuse_existing", "write_text"]

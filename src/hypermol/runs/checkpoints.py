@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from hypermol.atomic import sync_folder, write_text, write_with
 from hypermol.errors import DataError
-from hypermol.runs.atomic import sync_folder, write_text, write_with
 
 FORMAT = 1
 KEPT = 2

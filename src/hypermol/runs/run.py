@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from hypermol.atomic import is_unfinished, remove_unfinished, write_text, write_with
 from hypermol.errors import ConfigError, DataError
-from hypermol.runs.atomic import is_unfinished, remove_unfinished, write_text, write_with
 
 FORMAT = 1
 LARGE_BYTES, END_BYTES = 1 << 30, 1 << 20

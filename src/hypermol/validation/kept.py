@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from hypermol.runs.atomic import write_text, write_with
+from hypermol.atomic import write_text, write_with
 
 
 @dataclasses.dataclass(frozen=True)

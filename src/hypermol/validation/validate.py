@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from hypermol.atomic import write_text
 from hypermol.engine import InterruptedRun
 from hypermol.errors import ConfigError
 from hypermol.methods import Conduct
 from hypermol.runs import Run
-from hypermol.runs.atomic import write_text
 from hypermol.validation.agreement import agreement_of_runs
 from hypermol.validation.figures import figures_of
 from hypermol.validation.kept import plain

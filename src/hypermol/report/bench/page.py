@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from hypermol import __version__
+from hypermol.atomic import write_text
 from hypermol.benchmarks.summary import Contest, Line, contests
 from hypermol.benchmarks.tables import COSTS, number, shown
 from hypermol.report.bench.plots import COLOURS, Dots, bar_plot, dot_plot
 from hypermol.report.markup import bullets, data_table, facts_table, fold, paragraph, text
 from hypermol.report.page import ICON, asset
-from hypermol.runs.atomic import write_text
 
 Row = dict[str, Any]
 READING = (

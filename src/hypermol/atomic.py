@@ -32,15 +32,16 @@ def remove_unfinished(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary neighbour of ``path`` for writing; on success it replaces ``path``, else it is removed."""
+def atomic_path(path: Path) -> Iterator[Path]:
+    """The name of a temporary neighbour of ``path``, for a library that opens files itself; on success it is flushed
+    to the disk and replaces ``path``, else it is removed."""
     path = Path(path)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
+    os.close(descriptor)
     try:
         os.chmod(name, 0o666 & ~_umask())
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
+        yield Path(name)
+        with open(name, "rb+") as stream:
             os.fsync(stream.fileno())
         os.replace(name, path)
         sync_folder(path.parent)
@@ -48,6 +49,13 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         raise
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary neighbour of ``path`` for writing; on success it replaces ``path``, else it is removed."""
+    with atomic_path(path) as part, open(part, "wb") as stream:
+        yield stream
 
 
 def write_text(path: Path, text: str) -> None:
