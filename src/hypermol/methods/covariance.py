@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from hypermol.engine import Phase, Program, State, Step
 from hypermol.methods.covariance_steps import CovarianceSteps
 from hypermol.methods.method import Results
-from hypermol.methods.ppca import PPCA
+from hypermol.metrics import resolution
 from hypermol.specs import BuildContext, Count, NonNegative, Positive, register
 
 
@@ -59,7 +62,7 @@ class CovarianceVolumes:
         steps = CovarianceSteps(self, context)
         last = (
             self._phase("held out", Step(steps.linear.held_out, steps.confirmed)),
-            self._phase("estimate", Step(steps.linear.estimate, steps.linear.unit_variance)),
+            self._phase("estimate", Step(steps.estimate, steps.unit_variance)),
         )
         return Program(steps.initial, (*self.components(context), *last))
 
@@ -78,19 +81,40 @@ class CovarianceVolumes:
         return Phase(name, (step,), 1, self.batch_size, apply_every=None, shuffle=False)
 
     def results(self, state: State, context: BuildContext) -> Results:
-        """As ``ppca``, and the variance (eigenvalue) that each component adds, in units of the maps squared."""
-        found = PPCA.results(state, context)
-        how = "squared length of the component (map times deviation of z), summed over voxels"
-        values = [float(map_.double().square().sum()) for name, map_ in found.maps.items() if "component" in name]
-        figures = {
-            f"variance_component-{number}": {"value": value, "unit": "density²", "how": how}
-            for number, value in enumerate(values, 1)
+        """Estimates; maps: consensus = μ, component-1 …, half1 and half2, mask; FSC between the halves' components; the
+        variance (eigenvalue) that each component adds."""
+        names = ("z", "z_covariance", "contrast", "log_likelihood")
+        estimates = {name: state.table[name].cpu().numpy() for name in names if name in state.table}
+        joint, curves, halves = (state.tensors[name].cpu() for name in ("joint", "fsc", "half_means"))
+        labels = ["consensus", *(f"component-{c}" for c in range(1, len(joint)))]
+        maps = dict(zip(labels, joint, strict=True)) | {"mask": state.tensors["mask"].cpu()}
+        maps |= {f"half{h + 1}": halves[h] for h in range(2)}
+        how = "FSC at 0.143 between the half sets, each with mean, columns and covariance of its own; components masked"
+        figures: dict[str, dict[str, Any]] = {
+            f"resolution_{label}": {"value": resolution(curve, context.pixel_size), "unit": "Å", "how": how}
+            for label, curve in zip(labels, curves, strict=True)
         }
-        return dataclasses.replace(found, metrics={**found.metrics, **figures})
+        how = "eigenvalue of the covariance of the volumes: squared length of the component, z having variance 1"
+        for label, map_ in zip(labels[1:], joint[1:], strict=True):
+            value = float(map_.double().square().sum())
+            figures[f"variance_{label}"] = {"value": value, "unit": "density²", "how": how}
+        named = {f"fsc_{label}": curve.numpy().astype(np.float32) for label, curve in zip(labels, curves, strict=True)}
+        kept, tried = len(joint) - 1, len(state.data["held_out"])
+        words = "no motion found: not one component raises the likelihood of images that it was not fitted to"
+        if kept and self.choose:
+            words = f"{kept} of {tried} components: each raises the likelihood of images that it was not fitted to"
+        elif kept:
+            words = f"{kept} components, as asked for"
+        return Results(estimates, maps, figures, named, notes=(words,))
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """z [n, K] → μ + Σ z_c U_c; None: μ."""
-        return PPCA.decoder(state, context)
+        joint = state.tensors["joint"]
+
+        def decode(z: Tensor | None = None) -> Tensor:
+            return joint[:1] if z is None else joint[0] + torch.tensordot(z.to(joint), joint[1:], 1)
+
+        return decode
 
 
 COVARIANCE = CovarianceVolumes()

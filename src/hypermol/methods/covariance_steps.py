@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hypermol.conformations import gaussian_posterior
 from hypermol.engine import Contribution, Draws, State
 from hypermol.errors import ConfigError
 from hypermol.imaging import fourier_crop, fourier_pad
@@ -40,7 +41,7 @@ BEYOND = 3  # shells beyond those in which the half maps agree that are still lo
 class CovarianceSteps:
     """State: mean [D, D, D], maps [2, C, D, D, D], basis [C, D, D, D], places [M, 3], mask; data: band.
 
-    ``settings``: a ``CovarianceVolumes``. ``linear``: what is done with principal volumes, however they were found.
+    ``settings``: a ``CovarianceVolumes``. ``linear``: how ``ppca`` says how many components there are.
     """
 
     settings: Any
@@ -80,7 +81,7 @@ class CovarianceSteps:
         halves = torch.stack([filtered(map_ * _sphere(box), gain) for map_ in found.half_maps])
         agreed = int((curve > 0.143).int().cumprod(0).sum()) - 1
         band = max(4, min(box // 2 - 1, agreed + BEYOND, self.settings.finest))
-        tensors |= {"basis": found.map[None], "maps": halves[:, None], "mean_fsc": curve}
+        tensors |= {"basis": found.map[None], "maps": halves[:, None], "mean_fsc": curve, "half_means": found.half_maps}
         if self.settings.mask == "auto":
             tensors["mask"] = found.mask
         return State(tensors=tensors, data={**state.data, "band": band})
@@ -162,10 +163,34 @@ class CovarianceSteps:
         found, tensors = self.linear.confirmed(state, totals), dict(state.tensors)
         reduced = ReducedCovariance(tensors["covariance"], tensors["information"])
         rows, variance = reduced.components(len(found.tensors["joint"]) - 1, self.settings.contrast)
-        kept = {name: found.tensors[name] for name in ("maps", "fsc", "power", "mask")}
+        kept = {name: found.tensors[name] for name in ("fsc", "mask", "half_means")}
         kept["joint"] = ordered(_with_mean(tensors["basis"], rows))
         kept["contrast_variance"] = torch.full((1,), variance, dtype=torch.float64)
         return State(tensors=kept, data=found.data)
+
+    def estimate(self, state: State, batch: Any, draws: Draws) -> Contribution:
+        """What each particle is, under the final components."""
+        parts = insertion(batch.limit(state.data["band"]), self.settings.oversampling)
+        owner = torch.nonzero(batch.valid)[:, 0]
+        statistics = self._statistics(self._grids(state)[0], parts, owner, batch.size)
+        found = gaussian_posterior(*statistics, float(state.tensors["contrast_variance"]))
+        rows = {"log_likelihood": found.log_evidence.float()}
+        if found.mean.shape[1]:
+            rows |= {"z": found.mean.float(), "z_covariance": found.covariance.float()}
+        if self.settings.contrast:
+            rows["contrast"] = found.contrast.float()
+        power = found.mean.square().sum(0) + found.covariance.diagonal(dim1=-2, dim2=-1).sum(0)
+        return Contribution({"power": power}, rows, {"nll": -found.log_evidence.sum()})
+
+    def unit_variance(self, state: State, totals: dict[str, Tensor]) -> State:
+        """What damping has taken from the components is taken from the unit of z as well: E[z²] = 1 as stated."""
+        if "z" not in state.table:
+            return state
+        unit = (totals["power"] / len(state.table["z"])).sqrt().clamp(min=1e-6).float()
+        joint, table = state.tensors["joint"].clone(), dict(state.table)
+        joint[1:] *= unit[:, None, None, None]
+        table |= {"z": table["z"] / unit, "z_covariance": table["z_covariance"] / torch.outer(unit, unit)}
+        return State(tensors={**state.tensors, "joint": joint}, table=table, data=state.data)
 
     def _residual(self, state: State, batch: Any) -> Insertion:
         images = insertion(batch.limit(state.data["band"]), 1)
@@ -175,6 +200,10 @@ class CovarianceSteps:
         return min(self.context.box, 2 * (int(state.data["band"]) + 2))
 
     def _pairs(self, grid: Tensor, parts: Insertion, owner: Tensor, count: int) -> Tensor:
+        return pair_totals(*self._statistics(grid, parts, owner, count))
+
+    def _statistics(self, grid: Tensor, parts: Insertion, owner: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Gram matrices and projections of ``count`` particles; ``owner``: that of each image."""
         channels = grid.shape[-1]
         gram = torch.zeros(count, channels, channels, dtype=torch.float64, device=owner.device)
         projection = gram.new_zeros(count, channels)
@@ -183,13 +212,15 @@ class CovarianceSteps:
             found = slice_moments(grid, *data, parts.lattice.box, self.settings.oversampling)
             gram.index_add_(0, owner, found[0])
             projection.index_add_(0, owner, found[1])
-        return pair_totals(gram, projection)
+        return gram, projection
 
     def _grids(self, state: State) -> list[Tensor]:
-        """Fourier grids of the means or bases: of each half, then of all; made once per update."""
-        maps = state.tensors["maps"]
+        """Fourier grids of the means or bases, of each half, then of all; in the end of the final maps. Made once per
+        update."""
+        final = "joint" in state.tensors
+        maps = state.tensors["joint"] if final else state.tensors["maps"]
         if self._sliced[0] is not maps:
-            models = [*maps, state.tensors["basis"]]
+            models = [maps] if final else [*maps, state.tensors["basis"]]
             self._sliced = maps, [volumes_to_grid(model, self.settings.oversampling) for model in models]
         return self._sliced[1]
 
