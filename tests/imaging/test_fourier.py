@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.signal import resample
 
 from hypermol.errors import ConfigError, DataError
-from hypermol.imaging.fourier import fft2, fft3, fourier_crop, ifft2, ifft3
+from hypermol.imaging.fourier import fft2, fft3, fourier_crop, fourier_resample, ifft2, ifft3
 from hypermol.maps.files import read_map
 
 
@@ -77,3 +77,17 @@ def test_impossible_crops_are_refused():
     with pytest.raises(ConfigError, match=r"\(64 px\) is larger than the images \(32 px\)"):
         fourier_crop(torch.zeros(32, 32), 64)
     assert fourier_crop(torch.zeros(0, 32, 32), 16).shape == (0, 16, 16)
+
+
+@pytest.mark.parametrize(("old", "new"), [(16, 24), (24, 16), (16, 16)])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_resampling_crops_or_pads(old, new, dims):
+    """scipy's resampling axis by axis gives the same; the way back from a larger box gives what was there."""
+    x, axes = noise(2, *(old,) * dims, seed=dims), range(1, dims + 1)
+    expected = np.fft.ifftshift(x.numpy(), axes=axes)
+    for axis in axes:
+        expected = resample(expected, new, axis=axis)
+    found = fourier_resample(x, new, dims)
+    np.testing.assert_allclose(found.numpy(), np.fft.fftshift(expected, axes=axes), atol=1e-12)
+    if new >= old:
+        torch.testing.assert_close(fourier_resample(found, old, dims), x)

@@ -3,10 +3,12 @@
 from hypermol.imaging.ctf import CTF, wavelength
 from hypermol.imaging.forward import apply_optics, slice_coordinates
 from hypermol.imaging.fourier import (
+    crop_axis,
     fft2,
     fft3,
     fourier_crop,
     fourier_pad,
+    fourier_resample,
     ifft2,
     ifft3,
     images_to_packed,

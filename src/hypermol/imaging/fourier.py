@@ -75,7 +75,7 @@ def fourier_crop(x: Float[Tensor, "..."], box: int, dims: int = 2) -> Float[Tens
     # the origin signs (-1)^k are the same in both boxes and cancel, so no shifts are needed
     transform = torch.fft.rfftn(x, dim=axes)
     for axis in axes[:-1]:
-        transform = _crop_axis(transform, box // 2, axis)
+        transform = crop_axis(transform, box // 2, axis)
     transform = transform[..., : box // 2 + 1].clone()
     transform[..., -1] *= 2  # irfft keeps the Hermitian half of this column: twice that is F(+) + F(-)
     return torch.fft.irfftn(transform, s=(box,) * dims, dim=axes) * (box / size) ** dims
@@ -105,7 +105,14 @@ def fourier_pad(x: Float[Tensor, "..."], box: int, dims: int = 2) -> Float[Tenso
     return torch.fft.irfftn(transform, s=(box,) * dims, dim=axes) * (box / size) ** dims
 
 
-def _crop_axis(transform: Tensor, half: int, axis: int) -> Tensor:
+def fourier_resample(x: Float[Tensor, "..."], box: int, dims: int = 2) -> Float[Tensor, "..."]:
+    """``fourier_crop`` to a smaller ``box``, ``fourier_pad`` to a larger one. Raises DataError for odd boxes."""
+    return (fourier_crop if box <= x.shape[-1] else fourier_pad)(x, box, dims)
+
+
+def crop_axis(transform: Tensor, half: int, axis: int) -> Tensor:
+    """The 2·``half`` lowest frequencies along one axis of an uncentred transform; those at ±``half`` fall together and
+    are added."""
     size = transform.shape[axis]
     low = transform.narrow(axis, 0, half)
     nyquist = transform.narrow(axis, half, 1) + transform.narrow(axis, size - half, 1)

@@ -6,7 +6,7 @@ from hypermol.landscape.components import PrincipalComponents, principal_compone
 from hypermol.landscape.decoded import Decode, decoded
 from hypermol.landscape.embedding import Embedding, embed
 from hypermol.landscape.files import load_landscape, read_maps, save_landscape, write_maps
-from hypermol.landscape.from_run import first_image, landscape_of
+from hypermol.landscape.from_run import landscape_of
 from hypermol.landscape.latent import Latent, check_latent
 from hypermol.landscape.leakage import Leakage, measure_leakage
 from hypermol.landscape.paths import Trajectory, component_path, graph_path, straight_path

@@ -6,7 +6,6 @@ import numpy as np
 
 from hypermol.errors import ConfigError
 from hypermol.landscape.analysis import Landscape, LandscapeSettings, analyze
-from hypermol.particles import Particles
 from hypermol.runs import Run
 
 
@@ -19,15 +18,10 @@ def landscape_of(run: Run, settings: LandscapeSettings | None = None) -> Landsca
     if "z" not in estimates:
         raise ConfigError(f"{run.path}: this method has no latent z (one map for all), so there is no landscape")
     particles = run_particles(run)
-    first = first_image(particles)
+    first = particles.first_image
     defocus = None
     if particles.ctf is not None:
         defocus = ((particles.ctf.defocus_u + particles.ctf.defocus_v) / 2).numpy()[first]
     micrograph = None if particles.micrograph is None else np.array(particles.micrograph, dtype=str)[first]
     rotation = estimates.get("rotation")
     return analyze(estimates["z"], rotation=rotation, defocus=defocus, micrograph=micrograph, settings=settings)
-
-
-def first_image(particles: Particles) -> np.ndarray:
-    """Index of the first image of each particle, [N]."""
-    return np.unique(particles.image_particle, return_index=True)[1]

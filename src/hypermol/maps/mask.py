@@ -43,7 +43,7 @@ def automatic_mask(
     smooth = low_pass(map_.double(), pixel_size, max(resolution, 2.5 * pixel_size))
     smooth = smooth * soft_sphere(box, box / 2 - 2, 0.0, torch.float64).to(smooth)
     values = smooth.cpu().numpy()
-    level = _otsu(values[values > 0]) if threshold is None else threshold
+    level = otsu_threshold(values[values > 0]) if threshold is None else threshold
     solid = values > level
     if not solid.any():
         raise DataError(
@@ -70,8 +70,9 @@ def _large_pieces(solid: np.ndarray) -> np.ndarray:
     return (sizes >= 0.1 * sizes.max())[labels] & solid
 
 
-def _otsu(values: np.ndarray) -> float:
-    """The threshold that best separates values into two groups (largest variance between them)."""
+def otsu_threshold(values: np.ndarray) -> float:
+    """The threshold that best separates values of any shape into two groups: largest variance between them, on a
+    histogram of 256 bins (Otsu 1979); 0 where there are no values."""
     if values.size == 0:
         return 0.0
     counts, edges = np.histogram(values, bins=256)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypermol.errors import DataError
+from hypermol.particles.tilts import first_images
 
 if TYPE_CHECKING:
     from hypermol.imaging.ctf import CTF
@@ -94,6 +95,11 @@ class Particles:
     def images_per_particle(self) -> NDArray[np.int64]:
         """How many images each particle has, int64 [N]."""
         return np.bincount(self.image_particle, minlength=self.count).astype(np.int64)
+
+    @cached_property
+    def first_image(self) -> NDArray[np.int64]:
+        """The first image of each particle, int64 [N]."""
+        return first_images(self.image_particle)
 
     @cached_property
     def _by_particle(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

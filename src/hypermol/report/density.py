@@ -68,24 +68,13 @@ class Scene:
 
 
 def resample(volume: Float[np.ndarray, "D D D"], box: int) -> Float[np.ndarray, "B B B"]:
-    """``volume`` on a grid of ``box`` points across the same field, by cropping or padding its transform.
+    """``volume`` on a grid of ``box`` points across the same field, by its transform (``imaging.fourier_resample``);
+    the pixel at index D//2 stays the origin."""
+    import torch
 
-    The pixel at index D//2 stays the origin; frequencies at and beyond the smaller Nyquist are left out.
-    """
-    size = volume.shape[0]
-    if box == size:
-        return volume
-    import scipy.fft
+    from hypermol.imaging import fourier_resample
 
-    kept = min(size, box)
-    spectrum = scipy.fft.fftshift(scipy.fft.fftn(scipy.fft.ifftshift(volume)))
-    out = np.zeros((box,) * 3, dtype=spectrum.dtype)
-    inner = slice(1 - kept // 2, kept // 2)
-    source = tuple(slice(size // 2 + inner.start, size // 2 + inner.stop) for _ in range(3))
-    target = tuple(slice(box // 2 + inner.start, box // 2 + inner.stop) for _ in range(3))
-    out[target] = spectrum[source]
-    back = scipy.fft.fftshift(scipy.fft.ifftn(scipy.fft.ifftshift(out))).real
-    return (back * (box / size) ** 3).astype(np.float32)
+    return fourier_resample(torch.from_numpy(np.asarray(volume, dtype=np.float32)), box, dims=3).numpy()
 
 
 def prepare_scenes(all_series: Sequence[MapSeries], budget: int = BUDGET) -> list[Scene]:
@@ -162,13 +151,9 @@ def contour_level(maps: Float[np.ndarray, "... Z Y X"]) -> float:
     values = maps[maps > 0.02 * maps.max()]
     if values.size < 2:
         return 0.5 * float(maps.max())
-    counts, edges = np.histogram(values, bins=256)
-    middle = 0.5 * (edges[1:] + edges[:-1])
-    below, above = np.cumsum(counts)[:-1], np.cumsum(counts[::-1])[::-1][1:]
-    total = np.cumsum(counts * middle)
-    gap = total[:-1] / np.maximum(below, 1) - (total[-1] - total[:-1]) / np.maximum(above, 1)
-    threshold = middle[np.argmax(below * above * gap**2)]
-    return 0.5 * float(np.median(values[values >= threshold]))
+    from hypermol.maps import otsu_threshold
+
+    return 0.5 * float(np.median(values[values >= otsu_threshold(values)]))
 
 
 def _bytes(values: Float[np.ndarray, ...], step: float) -> Num[np.ndarray, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hypermol import __version__
 from hypermol.errors import HypermolError
-from hypermol.landscape import Landscape, first_image, load_landscape
+from hypermol.landscape import Landscape, load_landscape
 from hypermol.methods import run_method, run_particles
 from hypermol.particles import Particles
 from hypermol.report.data import Column, Figure, FscCurve, MapSeries, ReportData
@@ -43,7 +43,7 @@ def report_of(run: Run) -> ReportData:
     particles, absent = _particles(run)
     landscape, states, motions = _landscape(run, estimates, absent)
     validation = validation_of(run, absent)
-    first = None if particles is None else first_image(particles)
+    first = None if particles is None else particles.first_image
     return ReportData(
         title=f"{run_method(run).name} on {Path(config['input']['particles']).name}",
         facts=_facts(run, config, log),

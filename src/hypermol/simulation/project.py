@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hypermol.imaging import crop_axis
 from hypermol.imaging.ctf import CTF, wavelength
 from hypermol.simulation.spread import OVERSAMPLING, spread_images, spreading_filter
 
@@ -121,8 +122,7 @@ def form_images(grids: Tensor, camera: Camera, transfer: Tensor | None = None) -
     # the origin is in the middle of both boxes: the signs (-1)^k that this costs cancel
     half = camera.padded // 2
     spectrum = torch.fft.rfft(grids, dim=-1)[..., : half + 1]
-    spectrum = torch.fft.fft(spectrum, dim=-2)
-    spectrum = torch.cat([spectrum[:, :half], spectrum[:, -half:]], dim=1)
+    spectrum = crop_axis(torch.fft.fft(spectrum, dim=-2), half, 1)
     spectrum = spectrum * (camera.atom_filter if transfer is None else transfer)
     images = torch.fft.irfft2(spectrum, s=(camera.padded, camera.padded))
     start = (camera.padded - camera.box) // 2

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hypermol.imaging import crop_axis
 from hypermol.simulation.spread import OVERSAMPLING, spread_map, spreading_filter
 
 
@@ -31,8 +32,7 @@ def _crop(spectrum: Tensor, box: int) -> Tensor:
     """The lowest frequencies of an uncentred half spectrum: [D, D, D/2+1]."""
     half = box // 2
     for axis in (0, 1):
-        size = spectrum.shape[axis]
-        spectrum = torch.cat([spectrum.narrow(axis, 0, half), spectrum.narrow(axis, size - half, half)], dim=axis)
+        spectrum = crop_axis(spectrum, half, axis)
     return spectrum[..., : half + 1].clone()
 
 

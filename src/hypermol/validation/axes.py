@@ -74,7 +74,6 @@ def frame_of(z: Float[np.ndarray, "N d"], nuisance: Float[np.ndarray, "N f"] | N
 def pose_and_ctf(particles: Particles) -> Float[np.ndarray, "N f"]:
     """What z should not know, per particle: harmonics of the viewing direction and of the in-plane angle, shift (Å) and
     defocus (µm) with their squares; those that are known."""
-    from hypermol.landscape.from_run import first_image
     from hypermol.landscape.leakage import in_plane_functions, view_functions
 
     columns: list[np.ndarray] = [np.zeros((particles.count, 0))]
@@ -84,7 +83,7 @@ def pose_and_ctf(particles: Particles) -> Float[np.ndarray, "N f"]:
     if particles.shift is not None:
         columns += [particles.shift, particles.shift**2]
     if particles.ctf is not None:
-        first = first_image(particles)
+        first = particles.first_image
         defocus = ((particles.ctf.defocus_u + particles.ctf.defocus_v) / 2).numpy()[first][:, None] / 1e4
         columns += [defocus, defocus**2]
     return np.concatenate(columns, 1)
