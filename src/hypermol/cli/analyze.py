@@ -15,12 +15,14 @@ def analyze(
     *,
     clusters: Annotated[int, Parameter(name=["--clusters", "-k"], help="k of k-means.")] = 10,
     points: Annotated[int, Parameter(help="Maps along each path.")] = 10,
+    temperature: Annotated[float, Parameter(help="K, of the sample before freezing: for kcal/mol.")] = 298.15,
     maps: Annotated[
         bool, Parameter(help="Also write maps at centres and along paths (by default yes).", show_default=False)
     ] = True,
     device: Device = "auto",
 ) -> None:
-    """The landscape of z: components, clusters, paths, maps, and what z should not know (leakage).
+    """The landscape of z: components, clusters, paths, maps, free energies where z has uncertainties, and what z
+    should not know (leakage).
 
     Example: `hypermol analyze run -k 6`
     """
@@ -32,7 +34,7 @@ def analyze(
     from hypermol.runs import Run
 
     opened = Run.open(run)
-    landscape = landscape_of(opened, LandscapeSettings(clusters=clusters, points=points))
+    landscape = landscape_of(opened, LandscapeSettings(clusters=clusters, points=points, temperature=temperature))
     save_landscape(landscape, opened.landscape)
     if maps:
         say_device(device)

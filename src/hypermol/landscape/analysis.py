@@ -9,6 +9,7 @@ import numpy as np
 from hypermol.landscape.clusters import Clusters, density_clusters, kmeans_clusters
 from hypermol.landscape.components import PrincipalComponents, principal_components
 from hypermol.landscape.embedding import embed
+from hypermol.landscape.energy import ROOM_TEMPERATURE, EnergyLandscape, energy_landscape, energy_trajectory
 from hypermol.landscape.latent import Latent, check_latent
 from hypermol.landscape.leakage import Leakage, measure_leakage
 from hypermol.landscape.paths import Trajectory, component_path, graph_path, straight_path
@@ -19,12 +20,14 @@ PATHS = ("graph", "pc1", "pc2", "straight")
 
 @dataclass(frozen=True)
 class LandscapeSettings:
-    """``clusters`` k of k-means; ``points`` per path; ``paths`` any of graph, pc1, pc2, …, straight; ``seed``."""
+    """``clusters`` k of k-means; ``points`` per path; ``paths`` any of graph, pc1, pc2, …, straight;
+    ``temperature`` (K) of the free energies; ``seed``."""
 
     clusters: int = 10
     points: int = 10
     paths: tuple[str, ...] = PATHS
     seed: int = 0
+    temperature: float = ROOM_TEMPERATURE
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Landscape:
     """What z says. Per-particle arrays are in the order of the input, NaN (or label -1) where there is no z.
 
     ``z`` [N, d]; ``coordinates`` [N, d] along the principal components; ``embedding`` [N, 2] or None; ``notes``
-    sentences about what is odd or was not done; ``warnings`` those that a reader must not miss.
+    sentences about what is odd or was not done; ``warnings`` those that a reader must not miss; ``energy`` the free
+    energies, where the method states how uncertain each z is.
     """
 
     z: Float[np.ndarray, "N d"]
@@ -45,6 +49,7 @@ class Landscape:
     leakage: tuple[Leakage, ...]
     notes: tuple[str, ...]
     seed: int
+    energy: EnergyLandscape | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -66,25 +71,31 @@ def analyze(
     micrograph: np.ndarray | None = None,
     contrast: Float[np.ndarray, " N"] | None = None,
     settings: LandscapeSettings | None = None,
+    covariance: Float[np.ndarray, "N d d"] | None = None,
 ) -> Landscape:
-    """Principal components, clusters, picture, paths and leakage of z [N] or [N, d].
+    """Principal components, clusters, picture, paths, free energies and leakage of z [N] or [N, d].
 
     ``rotation`` (molecule to microscope), ``defocus`` (Å), ``micrograph`` (labels) and ``contrast`` are per particle,
-    used for leakage only, and may be absent. The same input and seed give the same result. Raises DataError when
-    no z is finite or a column has another length than z, ConfigError for impossible settings.
+    used for leakage only, and may be absent; ``covariance`` is that of each particle's posterior of z. The same input
+    and seed give the same result. Raises DataError when no z is finite or a column has another length than z,
+    ConfigError for impossible settings.
     """
     settings = settings or LandscapeSettings()
     _check_settings(settings)
     latent = check_latent(z)
     columns = {"rotation": rotation, "defocus": defocus, "micrograph": micrograph, "contrast": contrast}
-    _check_lengths(latent.count, columns)
+    _check_lengths(latent.count, {**columns, "z_covariance": covariance})
     components = principal_components(latent)
     kmeans = kmeans_clusters(latent, components, settings.clusters, settings.seed)
     density = density_clusters(latent, components, settings.seed)
     embedding = embed(latent, settings.seed)
     paths, path_notes = _paths(latent, components, kmeans, settings)
+    energy, energy_notes = energy_landscape(latent, components, covariance, settings.temperature, settings.seed)
+    if energy is not None:
+        way = energy_trajectory(latent, components, energy, settings.points)
+        paths, energy_notes = (*paths, *([way] if way else [])), energy.notes
     leakage, leakage_notes = measure_leakage(latent, **columns, seed=settings.seed)
-    parts = (latent.notes, kmeans.notes, density.notes, embedding.notes, path_notes, leakage_notes)
+    parts = (latent.notes, kmeans.notes, density.notes, embedding.notes, path_notes, energy_notes, leakage_notes)
     whole = latent.scatter(latent.z)
     return Landscape(
         z=whole,
@@ -97,6 +108,7 @@ def analyze(
         leakage=leakage,
         notes=tuple(note for part in parts for note in part),
         seed=settings.seed,
+        energy=energy,
     )
 
 
@@ -107,6 +119,8 @@ def _check_settings(settings: LandscapeSettings) -> None:
         raise ConfigError(f"clusters = {settings.clusters}: expected at least 1")
     if settings.points < 2:
         raise ConfigError(f"points = {settings.points}: a path needs at least 2")
+    if not 0 < settings.temperature < float("inf"):
+        raise ConfigError(f"temperature = {settings.temperature}: expected kelvin above 0")
 
 
 def _check_lengths(count: int, columns: dict[str, np.ndarray | None]) -> None:

@@ -1,7 +1,8 @@
 """A landscape on disk: RUN/landscape/ with arrays (npz), tables (json; csv for people) and maps (mrc). No pickles.
 
 landscape.json  everything but arrays        landscape.npz  per-particle and per-path arrays
-particles.csv, clusters.csv, paths.csv, leakage.csv
+particles.csv, clusters.csv, paths.csv, leakage.csv; states.csv and free-energy.csv, free-energy.png where z has
+uncertainties
 clusters/map-000.mrc …                       maps at the k-means centres
 paths/NAME/map-000.mrc …                     maps along each path
 """
@@ -26,12 +27,14 @@ from hypermol.landscape.analysis import Landscape
 from hypermol.landscape.clusters import Clusters
 from hypermol.landscape.components import PrincipalComponents
 from hypermol.landscape.decoded import Decode, decoded
+from hypermol.landscape.energy_files import energy_arrays, energy_from, energy_picture, energy_table
 from hypermol.landscape.leakage import Leakage
 from hypermol.landscape.paths import Trajectory
 from hypermol.landscape.tables import csv_tables
 from hypermol.shapes import Float
 
 FORMAT = 1
+ENERGY_FILES = ("states.csv", "free-energy.csv", "free-energy.png")
 _CLUSTER_ARRAYS = ("label", "particle", "centre", "size")
 _PATH_ARRAYS = ("z", "particle", "distance", "support")
 _COMPONENT_ARRAYS = ("mean", "axes", "variance", "ratio")
@@ -44,8 +47,13 @@ def save_landscape(landscape: Landscape, folder: Path) -> None:
     np.savez_compressed(stream, **_arrays(landscape))  # type: ignore[arg-type]
     content = stream.getvalue()
     tables = {"format": FORMAT, "arrays": hashlib.sha256(content).hexdigest(), **_tables(landscape)}
+    for name in ENERGY_FILES:  # of an earlier analysis
+        (folder / name).unlink(missing_ok=True)
     for name, text in csv_tables(landscape).items():
         write_text(folder / name, text)
+    if landscape.energy is not None:
+        picture = energy_picture(landscape.energy)
+        write_with(folder / "free-energy.png", lambda file: file.write(picture))
     write_with(folder / "landscape.npz", lambda file: file.write(content))
     write_text(folder / "landscape.json", json.dumps(tables, indent=1, ensure_ascii=False))
 
@@ -135,7 +143,7 @@ def _arrays(landscape: Landscape) -> dict[str, np.ndarray]:
     for path in landscape.paths:
         for name in _PATH_ARRAYS:
             arrays[f"path.{path.name}.{name}"] = getattr(path, name)
-    return arrays
+    return arrays if landscape.energy is None else arrays | energy_arrays(landscape.energy)
 
 
 def _tables(landscape: Landscape) -> dict[str, Any]:
@@ -146,6 +154,7 @@ def _tables(landscape: Landscape) -> dict[str, Any]:
         "density": _cluster_table(landscape.density),
         "paths": [{"name": path.name, "title": path.title, "notes": list(path.notes)} for path in landscape.paths],
         "leakage": [dataclasses.asdict(item) for item in landscape.leakage],
+        "energy": None if landscape.energy is None else energy_table(landscape.energy),
     }
 
 
@@ -174,4 +183,5 @@ def _assembled(tables: dict[str, Any], arrays: dict[str, np.ndarray]) -> Landsca
         leakage=tuple(Leakage(**row) for row in tables["leakage"]),
         notes=tuple(tables["notes"]),
         seed=tables["seed"],
+        energy=energy_from(tables["energy"], arrays) if tables.get("energy") else None,
     )

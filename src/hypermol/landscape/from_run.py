@@ -24,4 +24,5 @@ def landscape_of(run: Run, settings: LandscapeSettings | None = None) -> Landsca
         defocus = ((particles.ctf.defocus_u + particles.ctf.defocus_v) / 2).numpy()[first]
     micrograph = None if particles.micrograph is None else np.array(particles.micrograph, dtype=str)[first]
     rotation = estimates.get("rotation")
-    return analyze(estimates["z"], rotation=rotation, defocus=defocus, micrograph=micrograph, settings=settings)
+    columns = {"rotation": rotation, "defocus": defocus, "micrograph": micrograph}
+    return analyze(estimates["z"], **columns, settings=settings, covariance=estimates.get("z_covariance"))

@@ -96,6 +96,11 @@ def graph_path(
     return _described(latent, name, title or "Over the data", _resample(nodes[way], points), notes)
 
 
+def resampled_path(latent: Latent, corners: Float[np.ndarray, "c d"], points: int, name: str, title: str) -> Trajectory:
+    """``points`` evenly spaced by length along a polyline in z."""
+    return _described(latent, name, title, _resample(corners, points))
+
+
 def _position(latent: Latent, row: int) -> int:
     position = int(np.searchsorted(latent.row, row))
     if position >= latent.size or latent.row[position] != row:

@@ -9,11 +9,15 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from hypermol.landscape.analysis import Landscape
+from hypermol.landscape.energy import EnergyLandscape
 
 
 def csv_tables(landscape: Landscape) -> dict[str, str]:
-    """File name → text of particles.csv, clusters.csv, paths.csv and leakage.csv."""
+    """File name → text of particles.csv, clusters.csv, paths.csv and leakage.csv; where there are free energies, also
+    states.csv and free-energy.csv."""
+    energy = {} if landscape.energy is None else _energy(landscape.energy)
     return {
+        **energy,
         "particles.csv": _particles(landscape),
         "clusters.csv": _clusters(landscape),
         "paths.csv": _paths(landscape),
@@ -76,6 +80,26 @@ def _leakage(landscape: Landscape) -> str:
         for item in landscape.leakage
     )
     return _text(header, rows)
+
+
+def _energy(found: EnergyLandscape) -> dict[str, str]:
+    density, states, unit = found.density, found.states, found.kcal_per_mol
+    points, names = density.grid.points, [f"pc{n + 1}" for n in range(len(density.grid.axes))]
+    rows = (
+        [number, *map(_number, (states.population[number], states.error[number], *points[node]))]
+        for number, node in enumerate(states.lowest)
+    )
+    energy, error = density.free_energy(), density.error()
+    nodes = (
+        [*map(_number, (*points[g], density.value[g], energy[g], error[g], unit * energy[g], unit * error[g])), state]
+        for g, state in enumerate(states.label)
+        if density.seen[g]
+    )
+    energies = ["density", "kt", "kt_error", "kcal_per_mol", "kcal_per_mol_error", "state"]
+    return {
+        "states.csv": _text(["state", "population", "error", *names], rows),
+        "free-energy.csv": _text([*names, *energies], nodes),
+    }
 
 
 def _number(value: float) -> str:
