@@ -19,18 +19,24 @@ from hypermol.metrics import fsc
 from hypermol.metrics.half_shells import half_shells
 from hypermol.reconstruction import (
     Accumulators,
+    ColumnInsertion,
+    ColumnSums,
     Insertion,
     LinearSums,
+    ReducedCovariance,
+    chosen_columns,
     form_maps,
     insertion,
     molecule_mask,
     ordered,
+    pair_totals,
     profile_volume,
+    regularised_columns,
+    residual,
+    subspace,
     turned_alike,
+    variance_insertion,
 )
-from hypermol.reconstruction.column_choice import chosen_columns, variance_insertion
-from hypermol.reconstruction.columns import ColumnInsertion, ColumnSums, regularised_columns, residual
-from hypermol.reconstruction.reduced import ReducedCovariance, pair_totals, subspace
 from hypermol.reconstruction.support import FAINTEST_FSC, smooth
 from hypermol.specs import BuildContext
 

@@ -2,11 +2,14 @@
 
 from hypermol.reconstruction.accumulators import Accumulators
 from hypermol.reconstruction.classes import ClassInsertion, ClassSums, difference_power
+from hypermol.reconstruction.column_choice import chosen_columns, variance_insertion
+from hypermol.reconstruction.columns import ColumnInsertion, ColumnSums, regularised_columns, residual
 from hypermol.reconstruction.consensus import Batches, ConsensusMaps, consensus, form_maps, molecule_mask
 from hypermol.reconstruction.curves import HalfMapCurves, half_map_curves
 from hypermol.reconstruction.insertion import Insertion, insertion
 from hypermol.reconstruction.linear import LinearInsertion, LinearSums
 from hypermol.reconstruction.principal import ordered, power_from_fsc, turned_alike, whitened
+from hypermol.reconstruction.reduced import ReducedCovariance, pair_totals, subspace
 from hypermol.reconstruction.regression import RegressionMap, nearest, neighbour_sizes, regression_map
 from hypermol.reconstruction.shells import Profile, profile_volume, shell_mean, shell_means
 from hypermol.reconstruction.support import fourier_gain, real_space_gain
