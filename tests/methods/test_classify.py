@@ -118,7 +118,7 @@ def test_responsibilities_are_those_of_brute_force(uneven):
     batch = job.source.load(torch.arange(12))
     images = Images.of(batch, 2)
     halves = State({n: t for n, t in state.tensors.items() if not n.startswith("joint")}, {}, state.data)
-    found = steps._inferred(halves, images, 1 - images.half)
+    found = steps.posterior(halves, images, 1 - images.half)
     own, variance = state.tensors, float(state.tensors["contrast_variance"])
     assert variance > 0
     contrast = torch.linspace(1 - 8 * variance**0.5, 1 + 8 * variance**0.5, 401, dtype=torch.float64)

@@ -26,7 +26,7 @@ JOBS = {
     "neural-homogeneous": TINY,
     "backprojection": {"batch_size": 10},
     "covariance": {"z_dim": 2, "choose": False, "columns": 6, "subspace": 4, "batch_size": 10},
-    "classify": {**CLASSES, "classes": 3, "restarts": 1, "batch_size": 20, "start_band": 0.8},
+    "classify": {**CLASSES, "classes": 3, "restarts": 0, "batch_size": 20, "start_band": 0.8},
 }
 MOMENTS = {"backprojection": (1,), "classify": (2, 7, 12, 17)}
 """At which of the events of a run it is killed."""

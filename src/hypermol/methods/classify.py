@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hypermol.engine import Phase, Program, State, Step
 from hypermol.methods import classify_results
+from hypermol.methods.classify_choice import Choice
 from hypermol.methods.classify_merge import Merging
 from hypermol.methods.classify_start import Start
 from hypermol.methods.classify_steps import Steps
@@ -28,10 +29,10 @@ class Classes:
 
     classes: most classes; fewer where the other half's images speak against them (``choose``). restarts: for each
     number of classes, starts from particles drawn at random beside the one from clusters of principal coordinates; all
-    have ``start_passes`` passes in a coarse box, up to ``start_band`` of Nyquist. passes: of the best, while the band
-    grows to Nyquist or a little beyond what the halves agree on; joint_passes: with one model of all. contrast: whether
-    a is inferred. mask: "auto", "sphere", or a map file, outside of which classes do not differ. smallest: share of the
-    particles below which a class is begun anew.
+    have up to ``start_passes`` passes in a coarse box, up to ``start_band`` of Nyquist. passes: at most so many of the
+    best, while the band grows to Nyquist or a little beyond what the halves agree on, and until particles cease to
+    change class; joint_passes: with one model of all. contrast: whether a is inferred. mask: "auto", "sphere", or a map
+    file, outside of which classes do not differ. smallest: share of the particles below which a class is begun anew.
     """
 
     name: str = "classify"
@@ -40,8 +41,8 @@ class Classes:
     choose: bool = True
     restarts: Dimension = 2
     component_passes: Count = 8
-    start_passes: Count = 8
-    passes: Count = 10
+    start_passes: Count = 20
+    passes: Count = 30
     joint_passes: Count = 3
     batch_size: Count = 500
     start_band: Share = 0.5
@@ -64,9 +65,9 @@ class Classes:
         """Coordinates to start from, all starts, the best of them, finer, again, all together, and the classes."""
         start, steps, merging = Start(self, context), Steps(self, context), Merging(self, context)
         fit = Step(steps.fit_halves, steps.halves_maps)
-        merge = Step(merging.pairs, merging.merged)
-        choice = (
-            self._phase("held out again", Step(steps.held_out, steps.confirmed)),
+        choice, merge = Choice(self, context, steps), Step(merging.pairs, merging.merged)
+        confirmed = (
+            self._phase("held out again", Step(choice.held_out, choice.confirmed)),
             self._phase("merging", merge, self.classes - 1, converged=merging.settled),
         )
         return Program(
@@ -74,10 +75,10 @@ class Classes:
             (
                 self._phase("components", Step(start.fit_components, start.components), self.component_passes),
                 self._phase("coordinates", Step(start.coordinates)),
-                self._phase("starts", fit, self.start_passes, start.candidates),
-                self._phase("held out", Step(steps.held_out, steps.promising)),
-                self._phase("classes", fit, self.passes),
-                *(choice if self.choose else ()),
+                self._phase("starts", fit, self.start_passes, start.candidates, steps.settled),
+                self._phase("held out", Step(choice.held_out, choice.promising)),
+                self._phase("classes", fit, self.passes, converged=steps.settled),
+                *(confirmed if self.choose else ()),
                 self._phase("together", Step(steps.fit_all, steps.joint_maps), self.joint_passes, steps.together),
                 self._phase("estimate", Step(steps.estimate)),
             ),

@@ -11,8 +11,9 @@ from torch import Tensor
 from hypermol.errors import ConfigError
 from hypermol.imaging import Lattice, fft3, fourier_crop, ifft3
 from hypermol.kernels import slice_separate
-from hypermol.maps import read_map
-from hypermol.reconstruction import Insertion, insertion
+from hypermol.maps import read_map, soft_sphere
+from hypermol.metrics import resolution
+from hypermol.reconstruction import Insertion, insertion, molecule_mask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,3 +94,19 @@ def given_mask(path: str, expected: int, box: int) -> Tensor:
     if mask.shape[-1] != expected:
         raise ConfigError(f"mask: {path} has a box of {mask.shape[-1]} px, expected the images' {expected} px")
     return fourier_crop(mask.float(), box, dims=3).clamp(0, 1)
+
+
+def masks(
+    common: Tensor, difference: Tensor, curves: Tensor, pixel_size: float, kind: str, expected: int
+) -> dict[str, Tensor]:
+    """support and mask, outside of which the maps ``common`` [2, M, D, D, D] are 0 and those of ``difference``
+    [2, C, D, D, D] do not differ: around all that is there and all in which classes differ, or as they were told
+    (``kind``: "auto", "sphere", or a file in the box ``expected``)."""
+    box = common.shape[-1]
+    if kind == "sphere":
+        support = soft_sphere(box, 0.42 * box, 0.06 * box).to(common)
+    else:
+        density = common.mean((0, 1)).clamp(min=0) + difference.mean(0).square().mean(0).sqrt()
+        support = molecule_mask(density, pixel_size, resolution(curves.mean(0), pixel_size))[0]
+    inside = support if kind in ("auto", "sphere") else given_mask(kind, expected, box).to(common)
+    return {"support": support, "mask": inside}

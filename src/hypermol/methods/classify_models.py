@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hypermol.conformations import class_posterior
+from hypermol.engine import State
 
 DEVIATIONS = 3.0  # by how many standard errors more classes must raise the held-out likelihood
 
@@ -104,3 +105,9 @@ def begun_anew(
                 own[empty] = own[largest] = (own[largest] + own[empty]) / 2
                 counts[model] += 1
     return counts
+
+
+def unfitted(state: State) -> State:
+    """Maps that are not those of the last pass over the particles: nobody's share in them is known."""
+    state.tensors = {name: tensor for name, tensor in state.tensors.items() if name not in ("variance", "order")}
+    return state

@@ -120,7 +120,9 @@ def _masked(map_: Tensor, gain: Tensor, mask: Tensor) -> Tensor:
 
 def _verdict(kept: int, data: dict[str, Any]) -> tuple[str, ...]:
     again, merged = data["reseeded"][0], data.get("merged", 0)
-    notes = (f"{again} times a class was left almost empty and was begun anew",) if again else ()
+    notes: tuple[str, ...] = ()
+    if again:
+        notes = (f"{again} times a class was left almost empty and was begun anew",)
     if merged:
         notes += (f"{merged} pairs of classes that the images of the other half do not tell apart were made one",)
     if "held_out" not in data:

@@ -103,7 +103,9 @@ class Start:
             **self._masks(tensors["mask"]),
             "contrast_variance": tensors["contrast_variance"],
         }
-        return State(tensors, {}, {**state.data, "models": models, "starting": True, "reseeded": [0] * len(models)})
+        return State(
+            tensors, {}, {**state.data, "models": models, "starting": True, "reseeded": [0] * len(models), "moved": 1.0}
+        )
 
     def _masks(self, support: Tensor) -> dict[str, Tensor]:
         """Where maps are not 0, and where classes may differ: the same, or the region that was given."""

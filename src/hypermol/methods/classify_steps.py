@@ -14,28 +14,27 @@ from torch import Tensor
 
 from hypermol.engine import Contribution, Draws, State, generator
 from hypermol.kernels import volumes_to_grid
-from hypermol.maps import soft_sphere
-from hypermol.methods.classify_images import Images, coarse, given_mask, own_overlap, resized, statistics
+from hypermol.methods.classify_images import Images, coarse, masks, own_overlap, statistics
 from hypermol.methods.classify_models import (
     Inferred,
     begun_anew,
-    chosen,
-    extended,
     inferred,
     matched,
     of_models,
     segments,
+    unfitted,
 )
-from hypermol.metrics import fsc, resolution
+from hypermol.metrics import fsc
 from hypermol.reconstruction import (
     ClassInsertion,
     ClassSums,
     difference_power,
-    molecule_mask,
     power_from_fsc,
 )
 from hypermol.specs import BuildContext
 
+MARCH = 5  # passes in which the band grows
+SETTLED = 0.005  # share of the particles that change class in a pass which is next to none
 BEYOND = 3  # shells beyond those in which the halves agree that are still looked at
 
 
@@ -59,32 +58,29 @@ class Steps:
 
     def fit_halves(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """E-step of each half with its own models."""
-        images = self._images(state, batch)
-        found = self._inferred(state, images, images.half, self._own_part(state, batch, images, images.half))
+        images = self.images_of(state, batch)
+        found = self.posterior(state, images, images.half, self._own_part(state, batch, images, images.half))
+        before = self._share(state, batch, images.half)
         counts = torch.zeros(2, found.probability.shape[1], dtype=torch.float64, device=images.half.device)
-        return self._sums(state, found, images, counts.index_add_(0, images.half, found.probability))
+        part = self._sums(state, found, images, counts.index_add_(0, images.half, found.probability))
+        if before is not None:
+            moved = (found.probability * found.contrast - before).abs().sum() / (2 * len(state.data["models"]))
+            part.totals["moved"] = torch.stack([moved, moved.new_tensor(float(len(before)))])
+        return part
 
     def fit_all(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """E-step of every particle with the one model, in the band that is known; the sums take every shell."""
-        known = self._images(state, batch)
+        known = self.images_of(state, batch)
         which = torch.zeros_like(known.half)
-        found = self._inferred(state, known, which, self._own_part(state, batch, known, which))
+        found = self.posterior(state, known, which, self._own_part(state, batch, known, which))
         images = Images.of(batch, self.settings.oversampling)
         return self._sums(state, found, images, found.probability.sum(0, keepdim=True))
 
-    def held_out(self, state: State, batch: Any, draws: Draws) -> Contribution:
-        """Log-likelihood of each particle under each model of the half that it is not in."""
-        images = self._images(state, batch)
-        found = self._inferred(state, images, 1 - images.half)
-        return Contribution(
-            rows={self._held_out_rows(state): found.log_evidence}, info={"nll": -found.log_evidence[:, 0].sum()}
-        )
-
     def estimate(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """What each particle is, under the final maps."""
-        images = self._images(state, batch)
+        images = self.images_of(state, batch)
         which = torch.zeros_like(images.half)
-        found = self._inferred(state, images, which, self._own_part(state, batch, images, which))
+        found = self.posterior(state, images, which, self._own_part(state, batch, images, which))
         rows = {"log_likelihood": found.log_evidence[:, 0].float(), "class_probability": found.probability.float()}
         if self.settings.contrast:
             rows["contrast"] = (found.probability * found.contrast).sum(1).float()
@@ -126,29 +122,21 @@ class Steps:
             "variance": torch.cat(variances, 1).float(),
             "order": orders,
         }
-        tensors |= self._masks(tensors["common"], tensors["difference"], tensors["fsc"])
+        tensors |= self.masks_of(tensors)
         again = [sum(pair) for pair in zip(state.data["reseeded"], self._begun_anew(state, tensors), strict=True)]
-        return self._next(state, tensors, totals, band=self._next_band(state, agreed), reseeded=again)
+        moved = float(totals["moved"][0] / totals["moved"][1]) if "moved" in totals else 1.0
+        return self._next(state, tensors, totals, band=self._next_band(state, agreed), reseeded=again, moved=moved)
 
-    def promising(self, state: State, totals: dict[str, Tensor]) -> State:
-        """Go on, in the whole box, with one class, with as many as the other half's images confirm, and with the next
-        larger number."""
-        best, kept, rows = chosen(state.data["models"], state.table[self._held_out_rows(state)])
-        numbers = sorted(best)
-        following = [k for k in numbers if k > kept][:1]
-        wanted = sorted({1, kept, *following} & set(numbers)) if self.settings.choose else [self.settings.classes]
-        return self._with_models(state, [best[k] for k in wanted], {"tried": rows, "starting": False})
-
-    def confirmed(self, state: State, totals: dict[str, Tensor]) -> State:
-        """Keep as many classes as the other half's images confirm."""
-        best, kept, rows = chosen(state.data["models"], state.table[self._held_out_rows(state)])
-        return self._with_models(state, [best[kept]], {"held_out": rows})
+    def settled(self, state: State) -> bool:
+        """Whether particles have all but ceased to change class, and the band to grow."""
+        marched = state.data["starting"] or state.clock.pass_index > MARCH + 1
+        return marched and state.data["moved"] < SETTLED
 
     def together(self, state: State) -> State:
         """The joint model begins with the mean of the halves'."""
         own = state.tensors
         joint = {"joint_common": own["common"][:, 0].mean(0), "joint_difference": own["difference"].mean(0)}
-        return _unfitted(self._next(state, {**joint, "joint_weights": own["weights"].mean(0)}, {}))
+        return unfitted(self._next(state, {**joint, "joint_weights": own["weights"].mean(0)}, {}))
 
     def joint_maps(self, state: State, totals: dict[str, Tensor]) -> State:
         """M-step of all images, under the prior that the halves gave."""
@@ -181,24 +169,28 @@ class Steps:
         power = prior if noise.shape[1] == 1 else steps
         return state.tensors["mask"].double().square().mean() / (1 / noise + 1 / power.clamp(min=1e-30))
 
-    def _images(self, state: State, batch: Any) -> Images:
+    def images_of(self, state: State, batch: Any) -> Images:
         """In the box of the present maps, up to the present band."""
         box = state.tensors["mask"].shape[-1]
         return Images.of(coarse(batch.limit(state.data["band"]), box), self.settings.oversampling)
 
     def _own_part(self, state: State, batch: Any, images: Images, which: Tensor) -> Tensor | None:
         """``own_overlap`` with the present maps; None where they are not yet of this stage."""
-        own = state.tensors
-        if "variance" not in own:
+        share = self._share(state, batch, which)
+        return None if share is None else own_overlap(images, share, state.tensors["variance"].double()[which])
+
+    def _share(self, state: State, batch: Any, which: Tensor) -> Tensor | None:
+        """E[a 1(c)] [B, C] of each particle in the last pass."""
+        if "variance" not in state.tensors:
             return None
-        share = state.table[self._shares(state)][batch.particle.to(which.device)].gather(1, own["order"][which])
-        return own_overlap(images, share, own["variance"].double()[which])
+        before = state.table[self._shares(state)][batch.particle.to(which.device)]
+        return before.gather(1, state.tensors["order"][which])
 
     def _shares(self, state: State) -> str:
         stage = "starts" if state.data["starting"] else "together" if "joint_weights" in state.tensors else "classes"
         return f"shares, {stage}"
 
-    def _inferred(self, state: State, images: Images, which: Tensor, own_part: Tensor | None = None) -> Inferred:
+    def posterior(self, state: State, images: Images, which: Tensor, own_part: Tensor | None = None) -> Inferred:
         """``which`` [B]: the half whose models each particle is held to."""
         weights = state.tensors["joint_weights"][None] if "joint_weights" in state.tensors else state.tensors["weights"]
         power, overlap = statistics(self._grids(state), images, which)
@@ -229,18 +221,10 @@ class Steps:
             self._sliced = difference, [volumes_to_grid(m, self.settings.oversampling) for m in maps]
         return self._sliced[1]
 
-    def _masks(self, common: Tensor, difference: Tensor, curves: Tensor) -> dict[str, Tensor]:
-        """Around all that is there and all in which classes differ, or as they were told."""
-        box, given = common.shape[-1], self.settings.mask
-        size = self.context.pixel_size * self.context.box / box
-        if given == "sphere":
-            support = soft_sphere(box, 0.42 * box, 0.06 * box).to(common)
-        else:
-            density = common.mean((0, 1)).clamp(min=0) + difference.mean(0).square().mean(0).sqrt()
-            support = molecule_mask(density, size, resolution(curves.mean(0), size))[0]
-        if given in ("auto", "sphere"):
-            return {"support": support, "mask": support}
-        return {"support": support, "mask": given_mask(given, self.context.box, box).to(common)}
+    def masks_of(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        size = self.context.pixel_size * self.context.box / tensors["common"].shape[-1]
+        data = tensors["common"], tensors["difference"], tensors["fsc"]
+        return masks(*data, size, self.settings.mask, self.context.box)
 
     def _begun_anew(self, state: State, tensors: dict[str, Tensor]) -> list[int]:
         """Not at the end of a stage, where there is no time to find out what a class becomes."""
@@ -252,16 +236,12 @@ class Steps:
         models = segments(data["models"])
         return begun_anew(tensors["difference"], tensors["weights"], models, self.settings.smallest, drawn)
 
-    def _held_out_rows(self, state: State) -> str:
-        return "held out, starts" if state.data["starting"] else "held out"
-
     def _next_band(self, state: State, agreed: Tensor) -> int:
-        """As it is in the coarse box; then to Nyquist by the last pass but two, or as far as there is something to
-        see."""
+        """As it is in the coarse box; then to Nyquist in ``MARCH`` passes, or as far as there is something to see."""
         band, last = int(state.data["band"]), self.context.box // 2 - 1
         if state.data["starting"]:
             return band
-        left = max(1, self.settings.passes - 3 - state.clock.pass_index)
+        left = max(1, MARCH - state.clock.pass_index)
         seen = int((agreed > 0.143).int().cumprod(0).sum())
         return max(band, min(band + -(-(last - band) // left), seen - 1 + BEYOND, last))
 
@@ -270,25 +250,6 @@ class Steps:
         band = int(state.data["band"])
         power[..., band + 1 :] = power[..., band : band + 1]
         return power.float()
-
-    def _with_models(self, state: State, kept: list[int], data: dict[str, Any]) -> State:
-        """These models alone, in the whole box."""
-        own, box = state.tensors, self.context.box
-        places = [segments(state.data["models"])[m] for m in kept]
-        channels = torch.cat([torch.arange(*place) for place in places]).to(own["weights"].device)
-        tensors = {
-            "common": resized(own["common"][:, kept], box),
-            "difference": resized(own["difference"][:, channels], box),
-            "weights": own["weights"][:, channels].contiguous(),
-            "power_common": extended(own["power_common"], box // 2),
-            "power_difference": extended(own["power_difference"][kept], box // 2),
-            "fsc": extended(own["fsc"][channels], box // 2, 0.0),
-        }
-        if state.data["starting"]:
-            tensors |= self._masks(tensors["common"], tensors["difference"], tensors["fsc"])
-        for name in ("models", "reseeded"):
-            data[name] = [state.data[name][m] for m in kept]
-        return _unfitted(self._next(state, tensors, {}, **data))
 
     def _next(self, state: State, tensors: dict[str, Tensor], totals: dict[str, Tensor], **data: Any) -> State:
         if "contrast" in totals:
@@ -299,9 +260,3 @@ class Steps:
                 if name in tensors:
                     tensors[name] = tensors[name] * mean.to(tensors[name])
         return State(tensors={**state.tensors, **tensors}, data={**state.data, **data})
-
-
-def _unfitted(state: State) -> State:
-    """Maps that are not those of the last pass over the particles: nobody's share in them is known."""
-    state.tensors = {name: tensor for name, tensor in state.tensors.items() if name not in ("variance", "order")}
-    return state
