@@ -14,7 +14,6 @@ from hypermol.metrics import best_direction, fsc, fsc_mean
 from hypermol.particles import Preparation, read_particles
 from hypermol.simulation import Recipe, Truth, simulate
 
-
 QUICK = {"columns": 24, "subspace": 12}
 
 

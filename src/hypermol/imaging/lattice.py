@@ -80,6 +80,17 @@ class Lattice:
         count = self.count(_checked_limit(band_limit, self.band_limit))
         return Lattice(self.box, self.k[:count], self.weight[:count], self.shell[:count])
 
+    def in_box(self, box: int) -> "Lattice":
+        """The same points of the same field of view seen in ``box`` pixels: k in cycles per pixel of those.
+
+        Raises ConfigError where the lattice reaches beyond that box's last whole shell.
+        """
+        if self.band_limit > box // 2 - 1:
+            raise ConfigError(
+                f"a box of {box} px holds shells up to {box // 2 - 1}; this lattice has {self.band_limit}"
+            )
+        return Lattice(box, self.k * (self.box / box), self.weight, self.shell)
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Lattice":
         """The same points on another device or in another float type."""
         return Lattice(

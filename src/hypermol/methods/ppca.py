@@ -67,7 +67,7 @@ class PrincipalVolumes:
                 self._phase("sharpen", fit, self.march_passes),
                 self._phase("held out again", Step(steps.held_out, steps.confirmed)),
                 self._phase("together", Step(steps.fit_all, steps.joint_maps), self.joint_passes),
-                self._phase("estimate", Step(steps.estimate, steps.unit_variance)),
+                self._phase("estimate", Step(steps.estimate, steps.finished)),
             ),
         )
 
@@ -78,20 +78,10 @@ class PrincipalVolumes:
         """Estimates; maps: consensus = μ, component-1 …, half1 and half2, mask; FSC between the halves' models."""
         names = ("z", "z_covariance", "contrast", "log_likelihood")
         estimates = {name: state.table[name].cpu().numpy() for name in names if name in state.table}
-        if "z" in estimates:
-            unit = state.tensors["z_unit"].cpu().float().numpy()
-            estimates["z"] = estimates["z"] / unit
-            estimates["z_covariance"] = estimates["z_covariance"] / (unit[:, None] * unit)
-        joint, halves, curves = (state.tensors[name].cpu() for name in ("joint", "maps", "fsc"))
+        joint, halves, curves = (state.tensors[name].cpu() for name in ("joint", "half means", "fsc"))
         labels = ["consensus", *(f"component-{c}" for c in range(1, len(joint)))]
-        joint = (
-            joint
-            * torch.cat([joint.new_ones(1), state.tensors.get("z_unit", joint.new_ones(0)).cpu().to(joint)])[
-                :, None, None, None
-            ]
-        )
         maps = dict(zip(labels, joint, strict=True)) | {"mask": state.tensors["mask"].cpu()}
-        maps |= {f"half{h + 1}": halves[h, 0] for h in range(2)}
+        maps |= {f"half{h + 1}": halves[h] for h in range(2)}
         how = "FSC at 0.143 between two models, each fitted to one half set alone; no mask"
         metrics = {
             f"resolution_{label}": {"value": resolution(curve, context.pixel_size), "unit": "Å", "how": how}
@@ -107,7 +97,7 @@ class PrincipalVolumes:
         def decode(z: Tensor | None = None) -> Tensor:
             if z is None:
                 return joint[:1]
-            return joint[0] + torch.tensordot(z.to(joint) * state.tensors["z_unit"].to(joint), joint[1:], 1)
+            return joint[0] + torch.tensordot(z.to(joint), joint[1:], 1)
 
         return decode
 

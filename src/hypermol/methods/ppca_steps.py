@@ -6,10 +6,12 @@ import dataclasses
 from typing import Any
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 from hypermol.conformations import GaussianPosterior, gaussian_posterior, truncated
 from hypermol.engine import Contribution, Draws, State
+from hypermol.imaging import fourier_crop, fourier_pad
 from hypermol.kernels import slice_moments, volumes_to_grid
 from hypermol.maps import filtered, read_map, soft_sphere
 from hypermol.metrics import fsc, resolution
@@ -29,9 +31,10 @@ from hypermol.specs import BuildContext
 
 RANDOM_PASSES = 3  # before the prior is learned: components of random coordinates agree in nothing yet
 START_CONTRAST_VARIANCE = 0.02
-FAINTEST_GAIN = 0.04
+FAINTEST_GAIN = 0.08
+DAMPING = 0.01  # of a half map: of a shell's mean weight, which bounds nearly empty nodes
 DEVIATIONS = 3.0  # by how many standard errors a component must raise the held-out likelihood
-BEYOND = 3  # shells beyond those in which the halves agree that are still looked at
+BEYOND = 5  # shells beyond those in which the halves agree that are still looked at
 
 
 @dataclasses.dataclass
@@ -60,7 +63,7 @@ class Steps:
 
     def fit_halves(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """E-step of each half with its own model; random coordinates in the first pass."""
-        images = _Images.of(batch.limit(state.data["band"]), self.settings.oversampling)
+        images = self._seen(state, batch)
         if "maps" in state.tensors:
             return self._sums(self._posterior(state, images, images.half), images)
         z = draws.normal("z", self.settings.z_dim, dtype=torch.float64)
@@ -69,14 +72,14 @@ class Steps:
         return self._sums(known, images, learn_contrast=False)
 
     def fit_all(self, state: State, batch: Any, draws: Draws) -> Contribution:
-        """E-step of every particle with the one model, in the band that is known; the sums take every shell."""
-        images = _Images.of(batch, self.settings.oversampling)
-        known = _Images.of(batch.limit(state.data["band"]), self.settings.oversampling)
-        return self._sums(self._posterior(state, known, torch.zeros_like(known.half)), images)
+        """E-step of every particle with the one model."""
+        images = self._seen(state, batch)
+        return self._sums(self._posterior(state, images, torch.zeros_like(images.half)), images)
 
     def estimate(self, state: State, batch: Any, draws: Draws) -> Contribution:
-        """What each particle is, under the final maps."""
-        images = _Images.of(batch.limit(state.data["band"]), self.settings.oversampling)
+        """What each particle is, under the final components; the mean is back projected in every shell."""
+        whole = _Images.of(batch, self.settings.oversampling)
+        images = whole.coarser(state.data["band"])
         found = self._posterior(state, images, torch.zeros_like(images.half))
         rows = {"log_likelihood": found.log_evidence.float()}
         if found.mean.shape[1]:
@@ -84,18 +87,42 @@ class Steps:
         if self.settings.contrast:
             rows["contrast"] = found.contrast.float()
         power = (found.mean**2).sum(0) + found.covariance.diagonal(dim1=-2, dim2=-1).sum(0)
-        totals: dict[str, Any] = {"power of z": torch.cat([power, power.new_tensor([float(len(found.mean))])])}
+        first, second = (part[whole.owner] for part in found.moments())
+        totals: dict[str, Any] = {
+            "power of z": torch.cat([power, power.new_tensor([float(len(found.mean))])]),
+            "mean": LinearInsertion(whole.parts, first[:, :1], second[:, :1, :1]),
+        }
         return Contribution(totals, rows, {"nll": -found.log_evidence.sum()})
 
-    def unit_variance(self, state: State, totals: dict[str, Tensor]) -> State:
-        """What damping has taken from the components is taken from the unit of z as well: E[z²] = 1 as stated."""
-        *power, count = totals["power of z"]
-        tensors = {"z_unit": (torch.stack(power) / count).sqrt()} if power else {}
-        return self._next(state, tensors, {})
+    def finished(self, state: State, totals: dict[str, Tensor]) -> State:
+        """The mean in every shell, with half maps; z in units in which E[z²] = 1, as stated.
+
+        Inside the band the mean is the one that was solved for together with the components; beyond it, plain.
+        """
+        box, band, mask = self.context.box, state.data["band"], state.tensors["mask"]
+        halves = LinearSums.completed(totals["mean"], box, 1, self.settings.oversampling)
+        noise = (halves[0].noise() + halves[1].noise()) / 2
+        solved = torch.cat([half.solve(noise / DAMPING) for half in halves])
+        curve = fsc(solved[0], solved[1])[None]
+        power, joint = power_from_fsc(curve, noise), state.tensors["joint"].clone()
+        sums = LinearSums(halves[0].records.add_(halves[1].records), box, 1, self.settings.oversampling)
+        within = (torch.arange(box // 2) <= band).double()
+        power = torch.maximum(power, FAINTEST_GAIN * sums.noise())  # a map that ends abruptly cannot be masked
+        far = filtered(sums.solve(power)[0], profile_volume(1 - within, box))
+        gain = power / (power + sums.noise())
+        joint[0] = _masked(filtered(state.tensors["centre"], profile_volume(within, box)) + far, gain[0], mask)
+        *squares, count = totals["power of z"]
+        if squares:  # what damping has taken from the components is taken from the unit of z as well
+            unit = (torch.stack(squares) / count).sqrt().clamp(min=1e-6)
+            joint[1:] *= unit.to(joint)[:, None, None, None]
+            state.table["z"] = state.table["z"] / unit.to(state.table["z"])
+            state.table["z_covariance"] = state.table["z_covariance"] / torch.outer(unit, unit).to(state.table["z"])
+        curves = torch.cat([curve.to(state.tensors["fsc"]), state.tensors["fsc"][1:]])
+        return self._next(state, {"joint": joint, "half means": solved, "fsc": curves}, {})
 
     def held_out(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """How much each further component adds to the log-likelihood of images that its model never saw."""
-        images = _Images.of(batch.limit(state.data["band"]), self.settings.oversampling)
+        images = self._seen(state, batch)
         gram, projection = self._statistics(state, images, 1 - images.half)
         variance, counts = float(state.tensors["contrast_variance"]), range(gram.shape[1])
         found = [gaussian_posterior(*truncated(gram, projection, k), variance).log_evidence for k in counts]
@@ -106,10 +133,11 @@ class Steps:
     def halves_maps(self, state: State, totals: dict[str, Tensor]) -> State:
         """M-step of each half; both brought to one gauge; the prior that their agreement gives; the next band."""
         channels, band = totals["moments"].shape[-1], state.data["band"]
-        sums = LinearSums.completed(totals["sums"], self.context.box, channels, self.settings.oversampling)
-        noise = (sums[0].noise() + sums[1].noise()) / 2
+        box, coarse = self.context.box, _box_of(band, self.context.box)
+        sums = LinearSums.completed(totals["sums"], coarse, channels, self.settings.oversampling)
+        noise = _to_shells((sums[0].noise() + sums[1].noise()) / 2, box // 2)
         power = state.tensors["power"].double() if "power" in state.tensors else 3 * noise
-        solved = [half.solve(power, band) for half in sums]
+        solved = [_finer(half.solve(power[:, : coarse // 2], band), box) for half in sums]
         fresh = [whitened(maps, moment[0], moment) for maps, moment in zip(solved, totals["moments"], strict=True)]
         first, second = turned_alike(fresh[0], fresh[1], state.tensors["mask"])
         maps, tensors = torch.stack([first, second]), dict(state.tensors)
@@ -137,16 +165,16 @@ class Steps:
 
     def joint_maps(self, state: State, totals: dict[str, Tensor]) -> State:
         """M-step of all images, under the prior that the halves gave."""
-        box, channels, power = self.context.box, totals["moments"].shape[-1], state.tensors["power"].double()
-        halves = LinearSums.completed(totals["sums"], box, channels, self.settings.oversampling)
-        sums = LinearSums(halves[0].records.add_(halves[1].records), box, channels, self.settings.oversampling)
-        moment = totals["moments"].sum(0)
-        maps = ordered(whitened(sums.solve(power), moment[0], moment))
-        # the mask belongs before the radial filter: noise at its edge would leak from strong shells into damped ones
-        gain = (power / (power + sums.noise())).clamp(min=FAINTEST_GAIN)
-        mask = state.tensors["mask"]
+        box, channels, mask = self.context.box, totals["moments"].shape[-1], state.tensors["mask"]
+        coarse, band = _box_of(state.data["band"], box), state.data["band"]
+        halves = LinearSums.completed(totals["sums"], coarse, channels, self.settings.oversampling)
+        sums = LinearSums(halves[0].records.add_(halves[1].records), coarse, channels, self.settings.oversampling)
+        moment, power = totals["moments"].sum(0), state.tensors["power"].double()
+        solved = _finer(sums.solve(power[:, : coarse // 2], band), box)
+        maps = ordered(whitened(solved, moment[0], moment))
+        gain = power / (power + _to_shells(sums.noise(), box // 2))
         joint = torch.stack([_masked(map_, row, mask) for map_, row in zip(maps, gain, strict=True)])
-        return self._next(state, {"joint": joint}, totals)
+        return self._next(state, {"joint": joint, "centre": maps[0]}, totals)
 
     def _mask(self, state: State, maps: Tensor, curves: Tensor) -> Tensor:
         """Around all that is there and all that moves."""
@@ -156,13 +184,13 @@ class Steps:
         return molecule_mask(density, self.context.pixel_size, resolution(curves[0], self.context.pixel_size))[0]
 
     def _next_band(self, state: State, tensors: dict[str, Tensor]) -> int:
-        """As it is, until the phase in which it grows: to Nyquist by its last pass but one, or as far as there is
-        something to see."""
+        """As it is, until the phase in which it grows: to Nyquist by its last pass but one, or as far as the halves
+        agree on a component. Beyond that images say nothing of z."""
         band, last = int(state.data["band"]), self.context.box // 2 - 1
         if state.clock.phase == 0:
             return band
         left = max(1, self.settings.march_passes - 2 - state.clock.pass_index)
-        agreed = int((tensors["fsc"][0] > 0.143).int().cumprod(0).sum())
+        agreed = int((tensors["fsc"][1:] > 0.143).int().cumprod(1).sum(1).amax()) if len(tensors["fsc"]) > 1 else 0
         return max(band, min(band + -(-(last - band) // left), agreed - 1 + BEYOND, last))
 
     def _confirmed(self, totals: dict[str, Tensor]) -> tuple[int, dict[str, Any]]:
@@ -178,7 +206,9 @@ class Steps:
             first, second, count = totals["contrast"]
             mean = first / count  # the scale of all contrasts is free: the maps take it up
             tensors["contrast_variance"] = (second / count / mean**2 - 1).clamp(min=0).reshape(1)
-            tensors |= {name: tensors[name] * mean.to(tensors[name]) for name in ("maps", "joint") if name in tensors}
+            tensors |= {
+                name: tensors[name] * mean.to(tensors[name]) for name in ("maps", "joint", "centre") if name in tensors
+            }
         return State(tensors={**state.tensors, **tensors}, data={**state.data, **data})
 
     def _statistics(self, state: State, images: _Images, model: Tensor) -> tuple[Tensor, Tensor]:
@@ -218,8 +248,14 @@ class Steps:
         maps = state.tensors["joint"] if "joint" in state.tensors else state.tensors["maps"]
         if self._sliced[0] is not maps:
             models = [maps] if "joint" in state.tensors else list(maps)
-            self._sliced = maps, [volumes_to_grid(m, self.settings.oversampling) for m in models]
+            coarse = (_coarser(m, _box_of(state.data["band"], self.context.box)) for m in models)
+            self._sliced = maps, [volumes_to_grid(m, self.settings.oversampling) for m in coarse]
         return self._sliced[1]
+
+    def _seen(self, state: State, batch: Any) -> _Images:
+        """The images up to the present band."""
+        band = state.data["band"]
+        return _Images.of(batch.limit(band), self.settings.oversampling).coarser(band)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,6 +270,31 @@ class _Images:
     def of(batch: Any, oversampling: int) -> _Images:
         return _Images(insertion(batch, oversampling), torch.nonzero(batch.valid)[:, 0], batch.half)
 
+    def coarser(self, band: int) -> _Images:
+        """The same up to a shell, on the smallest grid that holds it."""
+        box = _box_of(band, self.parts.lattice.box)
+        return dataclasses.replace(self, parts=self.parts.coarser(band, box))
+
+
+def _box_of(band: int, box: int) -> int:
+    """The smallest box, not above ``box``, whose whole shells reach ``band`` and whose transform is fast."""
+    return min(box, 2 * next_fast_len(band + 1, real=False))
+
+
+def _coarser(maps: Tensor, box: int) -> Tensor:
+    """Maps in a smaller box over the same field of view, with the same transforms."""
+    return fourier_crop(maps, box, dims=3) * (maps.shape[-1] / box) ** 3
+
+
+def _finer(maps: Tensor, box: int) -> Tensor:
+    """Back from ``_coarser``, with nothing beyond what the smaller box held."""
+    return fourier_pad(maps, box, dims=3) * (maps.shape[-1] / box) ** 3
+
+
+def _to_shells(rows: Tensor, shells: int) -> Tensor:
+    """Rows [C, S] extended to more shells by their last values."""
+    return torch.cat([rows, rows[:, -1:].expand(-1, shells - rows.shape[1])], 1)
+
 
 def _first_channels(state: State, channels: int) -> dict[str, Tensor]:
     tensors = {name: state.tensors[name][:channels].contiguous() for name in ("power", "fsc")}
@@ -241,5 +302,6 @@ def _first_channels(state: State, channels: int) -> dict[str, Tensor]:
 
 
 def _masked(map_: Tensor, gain: Tensor, mask: Tensor) -> Tensor:
-    box = map_.shape[-1]
+    """Masked before the radial filter: noise at the mask's edge would leak from strong shells into damped ones."""
+    box, gain = map_.shape[-1], gain.clamp(min=FAINTEST_GAIN)
     return filtered(filtered(map_, profile_volume(1 / gain, box)) * mask, profile_volume(gain, box))

@@ -1,6 +1,8 @@
 """CTF-weighted back projection of a batch: what one batch adds to the accumulators."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,6 +35,13 @@ class Insertion:
     lattice: Lattice
     oversampling: int = 2
 
+    def coarser(self, band_limit: int, box: int) -> Insertion:
+        """The same images up to a shell, for a grid of ``box`` pixels over the same field of view: transforms keep
+        their values, and the grid is as small as the band allows."""
+        lattice = self.lattice.limit(band_limit).in_box(box)
+        numerator, weight = self.numerator[:, : lattice.size], self.weight[:, : lattice.size]
+        return replace(self, numerator=numerator, weight=weight, lattice=lattice)
+
     def finite(self) -> bool:
         """Whether every number in it is."""
         parts = (torch.view_as_real(self.numerator), self.weight, self.rotation)
@@ -57,7 +66,7 @@ class Insertion:
         return sums.data
 
 
-def insertion(batch: "Batch", oversampling: int = 2) -> Insertion:
+def insertion(batch: Batch, oversampling: int = 2) -> Insertion:
     """Back projection of a batch with known poses, any number of images per particle.
 
     Maximum likelihood of X = C e^{-2πi k·t} V(Rᵀk) + noise of variance σ², summed over images: the normal equations
