@@ -13,6 +13,7 @@ from hypermol.landscape import landscape_of
 from hypermol.maps import read_map, write_map
 from hypermol.methods import Conduct, configured, find_method, rebuild, run_method, run_particles, train
 from hypermol.methods.classify_images import Images
+from hypermol.methods.classify_merge import Merging
 from hypermol.methods.classify_steps import Steps
 from hypermol.methods.job import make_ready
 from hypermol.metrics import confusion, fsc, fsc_mean
@@ -137,3 +138,36 @@ def test_responsibilities_are_those_of_brute_force(uneven):
             joint.append(torch.logsumexp(log_density, 0) + own["weights"][other, c].log())
         expected = torch.softmax(torch.stack(joint), 0)
         torch.testing.assert_close(found.probability[i], expected, rtol=0, atol=2e-3)
+
+
+def test_a_class_that_nobody_is_in_is_left_out_in_the_end(uneven):
+    run, _ = uneven
+    method, state = run_method(run), RunStore(run).latest()
+    job = make_ready(run_particles(run), method, Preparation(), 0, Conduct(), Processes())
+    steps = Steps(method, job.context)
+    state.tensors["joint_weights"] = torch.tensor([0.6, 1e-9, 0.4], dtype=torch.float64)
+    left = steps.occupied(state)
+    assert left.data["models"] == [2]
+    assert left.data["emptied"] == 1
+    batch = job.source.load(torch.arange(20))
+    found = steps.estimate(left, batch, None).rows["class_probability"]
+    assert found.shape == (20, 2)
+    torch.testing.assert_close(found.sum(1), torch.ones(20))
+
+
+def test_classes_that_differ_by_nothing_are_made_one(uneven):
+    run, _ = uneven
+    method, state = run_method(run), RunStore(run).latest()
+    own = {name: tensor for name, tensor in state.tensors.items() if not name.startswith("joint")}
+    own["difference"], own["weights"] = own["difference"][:, [0, 0, 1, 2]].clone(), own["weights"][:, [0, 0, 1, 2]]
+    own["weights"] = own["weights"] * torch.tensor([0.5, 0.5, 1, 1])
+    twice = State(own, {}, {**state.data, "models": [4], "settled": False, "merged": 0})
+    job = make_ready(run_particles(run), method, Preparation(), 0, Conduct(), Processes())
+    merging = Merging(method, job.context)
+    for expected in (3, 3):
+        totals = merging.pairs(twice, job.source.load(torch.arange(600)), None).totals
+        twice = merging.merged(twice, totals)
+        assert twice.data["models"] == [expected]
+    assert twice.data["settled"]
+    assert twice.data["merged"] == 1
+    torch.testing.assert_close(twice.tensors["difference"], state.tensors["difference"])

@@ -80,7 +80,7 @@ class Classes:
                 self._phase("classes", fit, self.passes, converged=steps.settled),
                 *(confirmed if self.choose else ()),
                 self._phase("together", Step(steps.fit_all, steps.joint_maps), self.joint_passes, steps.together),
-                self._phase("estimate", Step(steps.estimate)),
+                self._phase("estimate", Step(steps.estimate), enter=steps.occupied),
             ),
         )
 

@@ -17,7 +17,7 @@ from hypermol.conformations import class_evidence
 from hypermol.engine import Contribution, Draws, State
 from hypermol.kernels import volumes_to_grid
 from hypermol.methods.classify_images import Images, statistics
-from hypermol.methods.classify_models import DEVIATIONS
+from hypermol.methods.classify_models import DEVIATIONS, LEAST
 from hypermol.metrics import fsc
 from hypermol.specs import BuildContext
 
@@ -52,13 +52,19 @@ class Merging:
         return Contribution({"steps": totals}, info={"nll": -apart.sum()})
 
     def merged(self, state: State, totals: dict[str, Tensor]) -> State:
-        """The pair that is told apart least becomes one class, unless even it is by ``DEVIATIONS`` standard errors."""
+        """The pair that is told apart least becomes one class, unless even it is by ``DEVIATIONS`` standard errors; a
+        class with next to no particles goes first."""
         total, squares, count = totals["steps"]
         mean = total / count
         error = ((squares / count - mean**2).clamp(min=0) / count).sqrt()
-        if len(mean) == 0 or bool((mean > DEVIATIONS * error).all()):
+        held = state.tensors["weights"].mean(0)
+        for place, pair in enumerate(_pairs(len(held))):
+            if min(float(held[c]) for c in pair) < self.settings.smallest:
+                mean[place] = -torch.inf  # next to nobody is in it: nothing can speak for it
+        margin = mean - (DEVIATIONS * error).clamp(min=LEAST / float(count.max())) if len(mean) else mean
+        if not bool((margin <= 0).any()):
             return State(state.tensors, data={**state.data, "settled": True})
-        least = int((mean - DEVIATIONS * error).argmin())
+        least = int(margin.argmin())
         tensors = _joined(state.tensors, *_pairs(state.data["models"][0])[least])
         data = {"models": [state.data["models"][0] - 1], "merged": state.data.get("merged", 0) + 1}
         return State({**state.tensors, **tensors}, data={**state.data, **data})

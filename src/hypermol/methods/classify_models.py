@@ -11,7 +11,8 @@ from torch import Tensor
 from hypermol.conformations import class_posterior
 from hypermol.engine import State
 
-DEVIATIONS = 3.0  # by how many standard errors more classes must raise the held-out likelihood
+DEVIATIONS = 3.0  # by how many standard errors more classes must raise the held-out log-likelihood
+LEAST = 3.0  # and by how much in all: rounding has next to no standard error
 
 
 def extended(curves: Tensor, shells: int, value: float | None = None) -> Tensor:
@@ -81,9 +82,11 @@ def chosen(models: list[int], evidence: Tensor) -> tuple[dict[int, int], int, li
         steps = (evidence[:, best[more]] - evidence[:, best[fewer]]).double()
         return float(steps.mean()), float(steps.std() / len(steps) ** 0.5)
 
-    kept = next(
-        k for k in numbers if all(g <= DEVIATIONS * e for g, e in (gain(other, k) for other in numbers if other != k))
-    )
+    def surpassed(classes: int) -> bool:
+        gains = [gain(other, classes) for other in numbers if other != classes]
+        return any(g > max(DEVIATIONS * e, LEAST / len(evidence)) for g, e in gains)
+
+    kept = next(classes for classes in numbers if not surpassed(classes))
     rows = [[more, *gain(more, fewer)] for fewer, more in pairwise(numbers)]
     return best, kept, rows
 

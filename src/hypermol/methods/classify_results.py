@@ -125,6 +125,8 @@ def _verdict(kept: int, data: dict[str, Any]) -> tuple[str, ...]:
         notes = (f"{again} times a class was left almost empty and was begun anew",)
     if merged:
         notes += (f"{merged} pairs of classes that the images of the other half do not tell apart were made one",)
+    if data["emptied"]:
+        notes += (f"{data['emptied']} classes held next to no particles in the end and were left out",)
     if "held_out" not in data:
         return (f"{kept} classes, as asked for", *notes)
     if kept == 1:

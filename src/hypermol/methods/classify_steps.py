@@ -138,6 +138,16 @@ class Steps:
         joint = {"joint_common": own["common"][:, 0].mean(0), "joint_difference": own["difference"].mean(0)}
         return unfitted(self._next(state, {**joint, "joint_weights": own["weights"].mean(0)}, {}))
 
+    def occupied(self, state: State) -> State:
+        """Without classes that hold next to no particles in the end."""
+        own = state.tensors
+        kept = torch.nonzero(own["joint_weights"] >= min(self.settings.smallest, 0.5 / len(own["joint_weights"])))[:, 0]
+        rows = "joint_difference", "joint_weights", "gain_difference", "fsc"
+        columns = "difference", "weights", "variance", "order"
+        tensors = {name: own[name][kept] for name in rows} | {name: own[name][:, kept] for name in columns}
+        emptied = len(own["joint_weights"]) - len(kept)
+        return State({**own, **tensors}, state.table, {**state.data, "models": [len(kept)], "emptied": emptied})
+
     def joint_maps(self, state: State, totals: dict[str, Tensor]) -> State:
         """M-step of all images, under the prior that the halves gave."""
         box = self.context.box
