@@ -17,6 +17,7 @@ INTERNALS = re.compile(
     r"[Tt]ensor|[Pp]ydantic|Input should|\bNone\b|\bTrue\b|\bFalse\b|fault in hypermol"
 )
 TINY = ("volume.hidden=16", "volume.layers=1", "conformation.hidden=16", "conformation.layers=1", "z_dim=2")
+NEURAL = ("train", "-m", "cryodrgn")
 PIXEL = 12.0
 
 

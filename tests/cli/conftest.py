@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from commands import TINY, done, settings
+from commands import NEURAL, TINY, done, settings
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +33,6 @@ def data(made: Path, tmp_path: Path) -> Path:
 def trained(made: Path) -> Path:
     """A finished, analysed run of cryodrgn. Not to be changed."""
     run = made.parent / "run"
-    done("train", made / "particles.star", "-o", run, *settings("epochs=2", "seed=4", *TINY))
+    done(*NEURAL, made / "particles.star", "-o", run, *settings("epochs=2", "seed=4", *TINY))
     done("analyze", run, "-k", 3, "--points", 4)
     return run

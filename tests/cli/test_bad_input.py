@@ -9,6 +9,7 @@ import mrcfile
 import numpy as np
 import pytest
 from commands import (
+    NEURAL,
     TINY,
     change_cell,
     change_pixels,
@@ -130,7 +131,7 @@ def test_spoilt_star_files_and_stacks(data: Path, kind: str) -> None:
     spoil, words = BAD[kind]
     spoil(data)
     star, run = data / "particles.star", data / "run"
-    for command in (("check", star), ("train", star, "-o", run, *settings("epochs=1", *TINY))):
+    for command in (("check", star), (*NEURAL, star, "-o", run, *settings("epochs=1", *TINY))):
         message = refused(*command, words=words)
         assert str(data) in message
         assert "the secret" not in message
@@ -160,7 +161,7 @@ def test_pixels_are_looked_over_also_where_images_are_streamed(tmp_path: Path, m
     outside = np.setdiff1d(np.arange(1200), sample_images(read_particles(star)))
     change_pixels(tmp_path / "data" / STACK, int(outside[100]), np.nan)
     run = tmp_path / "run"
-    refused("train", star, "-o", run, *memory, *settings("epochs=1", *TINY), words=[f"{outside[100] + 1:06d}@"])
+    refused(*NEURAL, star, "-o", run, *memory, *settings("epochs=1", *TINY), words=[f"{outside[100] + 1:06d}@"])
     assert not run.exists()
 
 
@@ -216,7 +217,7 @@ def test_cs_without_alignments(data: Path) -> None:
 def test_cs_with_alignments_trains(data: Path) -> None:
     write_cs(data / "x.cs", "whole")
     assert "poses: yes" in done("check", data / "x.cs").out
-    done("train", data / "x.cs", "-o", data / "run", *settings("epochs=1", *TINY))
+    done(*NEURAL, data / "x.cs", "-o", data / "run", *settings("epochs=1", *TINY))
 
 
 def test_files_of_other_kinds(data: Path) -> None:

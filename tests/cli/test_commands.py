@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commands import TINY, done, hypermol, refused, settings
+from commands import NEURAL, TINY, done, hypermol, refused, settings
 
 from hypermol.cli.main import COMMANDS
 from hypermol.maps import read_map
@@ -103,7 +103,7 @@ def test_check_of_tilt_pairs_counts_both(tmp_path: Path) -> None:
 
 def test_train_says_what_it_works_on_before_it_begins(made: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    said = done("train", made / "particles.star", "-o", run, *settings("epochs=1", "box=12", *TINY))
+    said = done(*NEURAL, made / "particles.star", "-o", run, *settings("epochs=1", "box=12", *TINY))
     before, after = said.out.split("train 1/1")
     for words in (
         "80 particles, 16 px, 12 Å per pixel",
@@ -129,6 +129,7 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
     np.save(tmp_path / "z.npy", np.random.default_rng(0).normal(size=(80, 1)))
     given["known-z"] = ("epochs=1", f"conformation.file={tmp_path / 'z.npy'}", *TINY[:1])
     given["ppca"] = ("z_dim=2", "choose=false", "passes=4", "march_passes=3")
+    given["auto"] = given["ppca"]
     given["covariance"] = ("z_dim=2", "choose=false", "columns=6", "subspace=4")
     given["classify"] = ("classes=2", "choose=false", "start_passes=3", "passes=3")
     said = done("train", made / "particles.star", "-m", method, "-o", run, *settings(*given.get(method, ())))
@@ -152,7 +153,7 @@ def test_report(trained: Path) -> None:
 
 def test_analyze(made: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    done("train", made / "particles.star", "-o", run, *settings("epochs=1", *TINY))
+    done(*NEURAL, made / "particles.star", "-o", run, *settings("epochs=1", *TINY))
     said = done("analyze", run, "-k", 4, "--no-maps")
     for words in ("principal components hold", "clusters 0 to 3", f"landscape: {run / 'landscape'}", "select"):
         assert words in said.out
@@ -333,7 +334,8 @@ def test_commands_on_what_is_no_run(made: Path, tmp_path: Path) -> None:
 )
 def test_train_refuses(made: Path, tmp_path: Path, arguments: tuple[str, ...], words: list[str]) -> None:
     places = {"STAR": made / "particles.star", "RUN": tmp_path / "run"}
-    refused("train", *(places.get(word, word) for word in arguments), words=words)
+    method = () if {"-m", "--resume"} & set(arguments) else ("-m", "cryodrgn")
+    refused("train", *method, *(places.get(word, word) for word in arguments), words=words)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -354,10 +356,8 @@ def test_misspelt_commands_and_missing_arguments() -> None:
 
 def test_the_whole_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`demo` with fewer particles; a second time it goes on and ends where it was."""
-    monkeypatch.setattr("hypermol.cli.demo.PARTICLES", 40)
+    monkeypatch.setattr("hypermol.cli.demo.PARTICLES", 400)
     monkeypatch.setattr("hypermol.cli.demo.BOX", 16)
-    small = {"epochs": 1, "batch_size": 32, "z_dim": 2, "volume.hidden": 16, "conformation.hidden": 16}
-    monkeypatch.setattr("hypermol.cli.demo.SETTINGS", small)
     said = done("demo", "-o", tmp_path / "demo")
     for words in ("1/5", "2/5", "3/5", "4/5", "5/5", "report:", "open the report", "the images' own limit"):
         assert words in said.out
@@ -371,11 +371,12 @@ def test_a_single_particle(made: Path, trained: Path, tmp_path: Path) -> None:
     star, options = tmp_path / "one.star", ("--datadir", made)
     done("select", trained, "--particles", "3", "-o", star)
     assert "1 particle, 16 px" in done("check", star, *options).out
-    said = done("train", star, *options, "-o", tmp_path / "run", *settings("epochs=1", *TINY))
+    said = done(*NEURAL, star, *options, "-o", tmp_path / "run", *settings("epochs=1", *TINY))
     assert "no consensus map beside the results" in said.out
     done("report", tmp_path / "run")
     done("analyze", tmp_path / "run")
     needs = settings("epochs=1", "volume.base=consensus", *TINY)
-    refused("train", star, *options, "-o", tmp_path / "other", *needs, words=["half set", "rlnRandomSubset"])
-    refused("train", star, *options, "-m", "backprojection", "-o", tmp_path / "back", words=["half set"])
+    refused(*NEURAL, star, *options, "-o", tmp_path / "other", *needs, words=["half set", "rlnRandomSubset"])
+    for method in ("backprojection", "auto"):
+        refused("train", star, *options, "-m", method, "-o", tmp_path / method, words=["half set"])
     assert not (tmp_path / "other").exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import INTERNALS, TINY, done, refused, settings
+from commands import INTERNALS, NEURAL, TINY, done, refused, settings
 
 from hypermol.runs import Run, checkpoints
 
@@ -72,7 +72,7 @@ def test_output_into_a_pipe_that_closes() -> None:
 def straight(made: Path) -> Path:
     """A run that nothing happened to."""
     run = made.parent / "straight"
-    done("train", made / "particles.star", "-o", run, *settings(*LONG))
+    done(*NEURAL, made / "particles.star", "-o", run, *settings(*LONG))
     return run
 
 
@@ -80,7 +80,7 @@ def test_stopped_filled_and_resumed(made: Path, straight: Path, tmp_path: Path) 
     """SIGTERM, then a disk that fills (a real limit on file sizes) while the next checkpoint is written, then on to
     the end: the same estimates as in a run that nothing happened to."""
     run = tmp_path / "run"
-    process = start("train", made / "particles.star", "-o", run, *settings(*LONG))
+    process = start(*NEURAL, made / "particles.star", "-o", run, *settings(*LONG))
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("train 3/"):
@@ -125,7 +125,7 @@ def test_stopped_while_the_images_are_read(tmp_path: Path, made: Path, monkeypat
     monkeypatch.setattr("hypermol.cli.progress.stop_requests", at_once)
     from commands import hypermol
 
-    said = hypermol("train", made / "particles.star", "-o", tmp_path / "run", *settings(*LONG))
+    said = hypermol(*NEURAL, made / "particles.star", "-o", tmp_path / "run", *settings(*LONG))
     assert (said.status, said.err) == (1, "hypermol: stopped as asked; no run folder was made; begin again\n")
     assert not (tmp_path / "run").exists()
 
@@ -150,7 +150,7 @@ def test_resume_of_a_finished_run_changes_nothing(trained: Path) -> None:
 
 def test_resume_of_a_run_whose_particles_changed(data: Path) -> None:
     run, star = data / "run", data / "particles.star"
-    done("train", star, "-o", run, *settings("epochs=1", *TINY))
+    done(*NEURAL, star, "-o", run, *settings("epochs=1", *TINY))
     log = run / "log.jsonl"
     log.write_text("\n".join(line for line in log.read_text().split("\n") if "finished" not in line))
     (data / "particles.mrcs").rename(data / "moved.mrcs")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import TINY, done, refused, settings
+from commands import NEURAL, TINY, done, refused, settings
 
 from hypermol.maps import read_map
 from hypermol.particles import read_particles
@@ -77,7 +77,7 @@ def test_check(shared_data: Path, name: str) -> None:
 @pytest.mark.parametrize("name", WITH_POSES)
 def test_from_particles_to_a_selection(shared_data: Path, tmp_path: Path, name: str) -> None:
     star, run = shared_data / name, tmp_path / "run"
-    done("train", star, "-o", run, *settings(*SMALL))
+    done(*NEURAL, star, "-o", run, *settings(*SMALL))
     done("analyze", run, "-k", 2, "--points", 3)
     done("report", run)
     assert (run / "report.html").stat().st_size > 10_000
@@ -104,7 +104,7 @@ def test_back_projection(shared_data: Path, tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in SAYS if name not in WITH_POSES])
 def test_without_poses(shared_data: Path, tmp_path: Path, name: str) -> None:
     words = ["has no poses, and cryodrgn needs them", "rlnAngleRot", "alignments3D/pose"]
-    refused("train", shared_data / name, "-o", tmp_path / "run", *settings(*SMALL), words=words)
+    refused(*NEURAL, shared_data / name, "-o", tmp_path / "run", *settings(*SMALL), words=words)
     assert not (tmp_path / "run").exists()
 
 
@@ -114,7 +114,7 @@ def test_poses_and_ctf_of_cryodrgn(shared_data: Path, tmp_path: Path) -> None:
     given = ("--poses", folder / "sta_pose.pkl", "--ctf", folder / "sta_ctf.pkl")
     star = folder / "sta_testing_bin8.star"
     assert "poses from sta_pose.pkl" in done("check", star, *given).out
-    done("train", star, *given, "-o", tmp_path / "run", *settings(*SMALL))
+    done(*NEURAL, star, *given, "-o", tmp_path / "run", *settings(*SMALL))
     done("select", tmp_path / "run", "--particles", "0,3", "-o", tmp_path / "two.star")
     words = ["expected rotations of shape (101, 3, 3)", "found (219, 3, 3)"]
     refused("check", shared_data / "cryogan_betagal/betagal101_96px.star", *given[:2], words=words)

@@ -11,15 +11,6 @@ from cyclopts import Parameter
 from hypermol.cli.options import Device
 
 PARTICLES, BOX, SNR = 5000, 32, 0.5
-SETTINGS = {
-    "epochs": 24,
-    "batch_size": 32,
-    "learning_rate": 1e-3,
-    "z_dim": 2,
-    "volume.base": "consensus",
-    "volume.hidden": 128,
-    "conformation.hidden": 256,
-}
 
 
 def demo(
@@ -47,14 +38,13 @@ def demo(
     say(f"\n== 1/5 a molecule with a hinge: {words}")
     if not (data / "simulation.toml").exists():
         simulate("hinge", out=data, n=PARTICLES, box=BOX, snr=SNR, seed=seed, settings=("shift_px=2.0",))
-    settings = tuple(f"{key}={value}" for key, value in {**SETTINGS, "seed": seed}.items())
     if (run / "config.toml").exists():
         say(f"\n== 2/5 going on with {run}")
         train(resume=run, device=device)
     else:
-        options = " ".join(f"--set {setting}" for setting in settings)
-        say(f"\n== 2/5 learning the motion: hypermol train {data / 'particles.star'} -m cryodrgn -o {run} {options}")
-        train(data / "particles.star", method="cryodrgn", out=run, settings=settings, device=device)
+        options = f"--set seed={seed}"
+        say(f"\n== 2/5 learning the motion: hypermol train {data / 'particles.star'} -o {run} {options}")
+        train(data / "particles.star", out=run, settings=(f"seed={seed}",), device=device)
     say("\n== 3/5 the landscape of conformations")
     analyze(run, clusters=6, points=12, device=device)
     say("\n== 4/5 how close it is to the truth (the images' own limit beside it)")

@@ -34,7 +34,7 @@ def train(
     particles: Particles | None = None,
     /,
     *,
-    method: Annotated[str, Parameter(name=["--method", "-m"], help="See `hypermol methods`.")] = "cryodrgn",
+    method: Annotated[str, Parameter(name=["--method", "-m"], help="See `hypermol methods`.")] = "auto",
     out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="The run folder to make.")] = None,
     resume: Annotated[Path | None, Parameter(help="Continue this run folder instead.")] = None,
     settings: Settings = (),

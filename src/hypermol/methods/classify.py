@@ -55,6 +55,7 @@ class Classes:
     infers = "class posterior, in closed form; contrast"
     optimises = "maximum a posteriori, in closed form, by EM"
     needs_poses = True
+    fewest_per_half = 10
 
     @property
     def microbatch(self) -> int:

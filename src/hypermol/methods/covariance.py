@@ -51,6 +51,7 @@ class CovarianceVolumes:
     infers = "z, closed-form Gaussian posterior; contrast"
     optimises = "least squares on second moments, in closed form"
     needs_poses = True
+    fewest_per_half = 10
 
     @property
     def microbatch(self) -> int:

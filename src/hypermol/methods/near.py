@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from hypermol.errors import ConfigError
@@ -13,7 +15,7 @@ from hypermol.maps import read_map, write_map
 from hypermol.methods.record import run_method, run_particles, run_preparation
 from hypermol.metrics import local_resolution, resolution
 from hypermol.particles import ImageSource
-from hypermol.reconstruction import RegressionMap, nearest, neighbour_sizes, regression_map
+from hypermol.reconstruction import SMALLEST, RegressionMap, nearest, neighbour_sizes, nested_half_maps, regression_map
 from hypermol.reconstruction.consensus import consensus
 from hypermol.runs import Run
 
@@ -34,15 +36,34 @@ class NearbyImages:
         if "z" not in estimates:
             raise ConfigError(f"{run.path}: {run_method(run).name} has no z per particle to find neighbours by")
         particles = run_particles(run)
+        if len(estimates["z"]) < particles.count:  # a run on one half
+            particles = particles.subset(estimates["particle"])
         if not particles.has_poses:
             raise ConfigError(f"{run.path}: maps by regression need poses, and {particles.path} has none")
         source = ImageSource(particles, run_preparation(run))
         return NearbyImages(source, estimates["z"], estimates.get("z_covariance"), _mask(run, source))
 
+    @property
+    def enough(self) -> bool:
+        """Whether there are particles enough for maps from their images."""
+        return len(self.z) >= 2 * SMALLEST
+
     def map_at(self, z: np.ndarray) -> RegressionMap:
         """The map at z [d]. Raises DataError where there are too few particles."""
         order = nearest(self.z, np.asarray(z, dtype=np.float64), self.covariance)
-        return regression_map(self.source, order, neighbour_sizes(len(order)), self.mask)
+        return regression_map(self.source, order, neighbour_sizes(len(order)), self.mask, self.of_all)
+
+    @cached_property
+    def of_all(self) -> Tensor:
+        """Half maps [2, D, D, D] of all particles: the widest neighbourhood of any point."""
+        count = len(self.z)
+        return nested_half_maps(self.source, np.arange(count), [count])[0]
+
+    def decode(self, z: Tensor | None) -> Tensor:
+        """Maps [n, D, D, D] at the rows of z [n, d]: what ``Trained.decode`` calls."""
+        if z is None:
+            raise ConfigError("a map from the images near a conformation needs a z to be near to")
+        return torch.stack([self.map_at(row.double().cpu().numpy()).map for row in z])
 
     def write(self, folder: Path, name: str, z: np.ndarray) -> float:
         """NAME.mrc, -half1, -half2, -local-resolution (Å); returns the resolution at 0.143 of the half maps (Å)."""

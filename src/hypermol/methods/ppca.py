@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from hypermol.methods.ppca_steps import Steps
 from hypermol.metrics import resolution
 from hypermol.specs import BuildContext, Count, Share, register
 
+SEEN = 0.143
+
 
 @register("method", "ppca")
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +31,9 @@ class PrincipalVolumes:
     z_dim: most components; fewer where the other half's images speak against them (``choose``). passes: with a model
     per half, up to ``march_start`` of Nyquist; march_passes: while the band grows, to Nyquist or a little beyond what
     the halves agree on; joint_passes: with one model of all. contrast: whether a is inferred. mask: "auto", "sphere",
-    or a map file (a focus mask).
+    or a map file (a focus mask). maps_by: how maps at a z are made, by the components ("decoder") or from the images
+    near it ("regression"), which follows motions that a few components cannot; of fewer than 600 particles always by
+    the components.
     """
 
     name: str = "ppca"
@@ -44,11 +48,13 @@ class PrincipalVolumes:
     contrast: bool = True
     mask: str = "auto"
     oversampling: Count = 2
+    maps_by: Literal["decoder", "regression"] = "decoder"
 
     represents = "mean and principal volumes on a Fourier grid"
     infers = "z, closed-form Gaussian posterior; contrast"
     optimises = "maximum a posteriori, in closed form, by EM"
     needs_poses = True
+    fewest_per_half = 10
 
     @property
     def microbatch(self) -> int:
@@ -84,11 +90,24 @@ class PrincipalVolumes:
         maps |= {f"half{h + 1}": halves[h] for h in range(2)}
         how = "FSC at 0.143 between two models, each fitted to one half set alone; no mask"
         metrics = {
-            f"resolution_{label}": {"value": resolution(curve, context.pixel_size), "unit": "Å", "how": how}
+            f"resolution_{label}": {"value": resolution(_once_seen(curve), context.pixel_size), "unit": "Å", "how": how}
             for label, curve in zip(labels, curves, strict=True)
         }
         named = {f"fsc_{label}": curve.numpy().astype(np.float32) for label, curve in zip(labels, curves, strict=True)}
-        return Results(estimates, maps, metrics, named, notes=(_verdict(len(joint) - 1, state.data["held_out"]),))
+        return Results(estimates, maps, metrics, named, notes=self._words(len(joint) - 1))
+
+    def _words(self, kept: int) -> tuple[str, ...]:
+        if kept == 0:
+            return (
+                "no motion found: not one component raises the likelihood of images that it was not fitted to; the "
+                "consensus map says all that there is to say",
+            )
+        words = (
+            f"{kept} of {self.z_dim} components kept: each raises the likelihood of images that it was not fitted to"
+        )
+        if self.maps_by == "decoder":
+            return (words,)
+        return words, "maps at a conformation are made from the images near it: few components blur a turn"
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """z [n, K] → μ + Σ z_c U_c; None: μ."""
@@ -105,7 +124,7 @@ class PrincipalVolumes:
 PPCA = PrincipalVolumes()
 
 
-def _verdict(kept: int, tried: list[Any]) -> str:
-    if kept == 0:
-        return "no motion found: not one component raises the likelihood of images that it was not fitted to"
-    return f"{kept} of {len(tried)} components: each raises the likelihood of images that it was not fitted to"
+def _once_seen(curve: Tensor) -> Tensor:
+    """An FSC from where it first exceeds 0.143: a component may have next to nothing in its lowest shells."""
+    unseen = (curve > SEEN).int().cumsum(0) == 0
+    return curve if bool(unseen.all()) else torch.where(unseen, torch.ones_like(curve), curve)

@@ -34,6 +34,8 @@ START_CONTRAST_VARIANCE = 0.02
 FAINTEST_GAIN = 0.08
 DAMPING = 0.01  # of a half map: of a shell's mean weight, which bounds nearly empty nodes
 DEVIATIONS = 3.0  # by how many standard errors a component must raise the held-out likelihood
+LOWEST_BAND = 8  # shells: with fewer there is too little of a small box to tell motions apart
+EVIDENCE = 10.0  # nats that a component must add in all: one that has died adds next to nothing, but always
 BEYOND = 5  # shells beyond those in which the halves agree that are still looked at
 
 
@@ -56,7 +58,7 @@ class Steps:
         box, last = context.box, context.box // 2 - 1
         sphere = given in ("auto", "sphere")
         mask = soft_sphere(box, 0.42 * box, 0.06 * box) if sphere else read_map(given)[0].float()
-        band = min(last, max(4, round(self.settings.march_start * last)))
+        band = min(last, max(LOWEST_BAND, round(self.settings.march_start * last)))
         data = {"box": box, "pixel_size": context.pixel_size, "points": context.points, "band": band}
         variance = torch.full((1,), START_CONTRAST_VARIANCE if self.settings.contrast else 0.0, dtype=torch.float64)
         return State(tensors={"mask": mask, "contrast_variance": variance}, data=data)
@@ -197,7 +199,7 @@ class Steps:
         total, squares, count = totals["steps"].double()
         mean = total / count
         error = ((squares / count - mean**2).clamp(min=0) / count).sqrt()
-        found = torch.nonzero(mean > DEVIATIONS * error)[:, 0]
+        found = torch.nonzero((mean > DEVIATIONS * error) & (total > EVIDENCE))[:, 0]
         rows = [[float(m), float(e)] for m, e in zip(mean, error, strict=True)]
         return (int(found[-1]) + 1 if len(found) else 0), {"held_out": rows}
 

@@ -15,6 +15,7 @@ from hypermol.engine import RunStore, choose_device
 from hypermol.errors import ConfigError
 from hypermol.maps import write_map
 from hypermol.methods.context import stored_context
+from hypermol.methods.near import NearbyImages
 from hypermol.methods.record import run_method
 from hypermol.runs import Run
 
@@ -67,12 +68,25 @@ class Trained:
             progress(done, len(names))
 
 
-def rebuild(run: Run, device: str = "auto") -> Trained:
-    """The decoder of a run, from its newest checkpoint. Raises ConfigError where there is none yet."""
+def rebuild(run: Run, device: str = "auto", own_maps: bool = False) -> Trained:
+    """The decoder of a run, from its newest checkpoint: what its method says maps are made by, or, with ``own_maps``,
+    the method's own decoder in any case (``validation`` trains on images that no file holds).
+
+    Raises ConfigError where there is no checkpoint yet.
+    """
     state = RunStore(run).latest()
     if state is None:
         raise ConfigError(f"{run.path} has no checkpoint yet; finish it with `hypermol train --resume {run.path}`")
     where, _ = choose_device(device)
     method = run_method(run)
     context = stored_context(run, state)
-    return Trained(run, method, method.decoder(state.to(where), context), context.pixel_size, context.box)
+    decode = method.decoder(state.to(where), context)
+    trained = Trained(run, method, decode, context.pixel_size, context.box)
+    if own_maps or getattr(method, "maps_by", "decoder") == "decoder" or not trained.has_latent:
+        return trained
+    return _read_from_images(trained)
+
+
+def _read_from_images(trained: Trained) -> Trained:
+    nearby = NearbyImages.of(trained.run)
+    return dataclasses.replace(trained, decode=nearby.decode) if nearby.enough else trained

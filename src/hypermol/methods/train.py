@@ -44,6 +44,7 @@ def train(
     refuse_existing(out)
     particles = given.read()
     _require_poses(particles, method)
+    _require_halves(particles, method)
     device, _ = choose_device(conduct.device)
     if hasattr(method, "precision"):  # settled now, so that a run resumed on another machine stays the same run
         method = dataclasses.replace(method, precision=choose_precision(method.precision, device))
@@ -74,6 +75,16 @@ def _require_poses(particles: Particles, method: Any) -> None:
         raise ConfigError(
             f"{particles.path} has no poses, and {method.name} needs them: expected rlnAngleRot, rlnAngleTilt, "
             "rlnAnglePsi (star) or alignments3D/pose (cs); refine the particles first, or add --passthrough or --poses"
+        )
+
+
+def _require_halves(particles: Particles, method: Any) -> None:
+    fewest = getattr(method, "fewest_per_half", 0)
+    counts = np.bincount(particles.half, minlength=2)
+    if counts.min() < fewest:
+        raise ConfigError(
+            f"{particles.path}: its particles fall into half sets of {counts[0]} and {counts[1]}, and {method.name} "
+            f"needs at least {fewest} in each half set (rlnRandomSubset or alignments3D/split says which is in which)"
         )
 
 

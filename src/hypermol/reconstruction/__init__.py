@@ -10,7 +10,14 @@ from hypermol.reconstruction.insertion import Insertion, insertion
 from hypermol.reconstruction.linear import LinearInsertion, LinearSums
 from hypermol.reconstruction.principal import ordered, power_from_fsc, turned_alike, whitened
 from hypermol.reconstruction.reduced import ReducedCovariance, pair_totals, subspace
-from hypermol.reconstruction.regression import RegressionMap, nearest, neighbour_sizes, regression_map
+from hypermol.reconstruction.regression import (
+    SMALLEST,
+    RegressionMap,
+    nearest,
+    neighbour_sizes,
+    nested_half_maps,
+    regression_map,
+)
 from hypermol.reconstruction.shells import Profile, profile_volume, shell_mean, shell_means
 from hypermol.reconstruction.support import fourier_gain, real_space_gain
 from hypermol.reconstruction.wiener import EMPTY_FRACTION, half_map, signal_power, weighted_map, wiener_map

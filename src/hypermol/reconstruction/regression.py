@@ -76,13 +76,21 @@ def nearest(
 
 
 def regression_map(
-    source: Batches, order: Int[np.ndarray, " n"], sizes: Sequence[int], mask: Float[Tensor, "d d d"]
+    source: Batches,
+    order: Int[np.ndarray, " n"],
+    sizes: Sequence[int],
+    mask: Float[Tensor, "d d d"],
+    widest: Float[Tensor, "2 d d d"] | None = None,
 ) -> RegressionMap:
     """The map at a point from particles in the ``order`` of their distance, in nested neighbourhoods of ``sizes``.
 
+    ``widest``: half maps of the last neighbourhood where they are known: those of all particles serve every point.
     Raises DataError where a half set is missing among the nearest.
     """
-    halves = nested_half_maps(source, order, sizes)
+    if widest is None:
+        halves = nested_half_maps(source, order, sizes)
+    else:
+        halves = torch.cat([nested_half_maps(source, order, sizes[:-1]), widest[None]])
     mixed, shares = mixed_maps(halves, mask)
     curve = fsc(mixed[0], mixed[1], mask)
     # the mask comes before the radial filter: noise at its edge would leak from strong shells into damped ones

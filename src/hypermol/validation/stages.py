@@ -110,7 +110,7 @@ class Stages:
         self.begin("the landscapes of the two halves, compared by their maps")
 
         def make() -> dict[str, Any]:
-            models = [rebuild(run, self.conduct.device) for run in runs]
+            models = [rebuild(run, self.conduct.device, own_maps=True) for run in runs]
             first, second = (maps_at(model.decode_array, model.latent()) for model in models)
             return compared_landscapes(first, second, models[0].pixel_size * models[0].box / first.shape[-1])
 
