@@ -99,7 +99,7 @@ def test_two_processes_are_one(star: Path, tmp_path: Path) -> None:
     settings = {**JOBS["cryodrgn"], "precision": "float32"}
     options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "hypermol"]
-    command = [*launch, "train", str(star), "-o", str(tmp_path / "two"), "--device", "cpu", *options]
+    command = [*launch, "train", str(star), "-m", "cryodrgn", "-o", str(tmp_path / "two"), *options, "--device", "cpu"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("60 particles, 16 px") == 1

@@ -69,7 +69,7 @@ def test_maps_from_the_images_near_z_are_closer_than_the_linear_reading(moving, 
     run, data = moving
     truth, trained, nearby = Truth.load(data), rebuild(run), NearbyImages.of(run)
     mask, z = truth.moving_mask().float(), trained.latent()
-    particle = int(np.argsort(truth.conformation[:, 0])[100])
+    particle = int(np.argsort(truth.conformation[:, 0])[750])  # neighbours on both sides
     exact = truth.map(particle).float()
     resolved = nearby.write(tmp_path, "near", z[particle])
     near, linear = read_map(tmp_path / "near.mrc")[0], trained.map_of(particle)

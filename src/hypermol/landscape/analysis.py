@@ -72,13 +72,14 @@ def analyze(
     contrast: Float[np.ndarray, " N"] | None = None,
     settings: LandscapeSettings | None = None,
     covariance: Float[np.ndarray, "N d d"] | None = None,
+    posterior_mean: Float[np.ndarray, "N d"] | None = None,
 ) -> Landscape:
     """Principal components, clusters, picture, paths, free energies and leakage of z [N] or [N, d].
 
     ``rotation`` (molecule to microscope), ``defocus`` (Å), ``micrograph`` (labels) and ``contrast`` are per particle,
-    used for leakage only, and may be absent; ``covariance`` is that of each particle's posterior of z. The same input
-    and seed give the same result. Raises DataError when no z is finite or a column has another length than z,
-    ConfigError for impossible settings.
+    used for leakage only, and may be absent; ``covariance`` is that of each particle's posterior of z under a normal
+    prior, and ``posterior_mean`` its mean where z is another estimate. The same input and seed give the same result.
+    Raises DataError when no z is finite or a column has another length than z, ConfigError for impossible settings.
     """
     settings = settings or LandscapeSettings()
     _check_settings(settings)
@@ -90,7 +91,9 @@ def analyze(
     density = density_clusters(latent, components, settings.seed)
     embedding = embed(latent, settings.seed)
     paths, path_notes = _paths(latent, components, kmeans, settings)
-    energy, energy_notes = energy_landscape(latent, components, covariance, settings.temperature, settings.seed)
+    energy, energy_notes = energy_landscape(
+        latent, components, covariance, settings.temperature, settings.seed, posterior_mean
+    )
     if energy is not None:
         way = energy_trajectory(latent, components, energy, settings.points)
         paths, energy_notes = (*paths, *([way] if way else [])), energy.notes

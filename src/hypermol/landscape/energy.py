@@ -50,8 +50,12 @@ def energy_landscape(
     covariance: Float[np.ndarray, "N d d"] | None,
     temperature: float = ROOM_TEMPERATURE,
     seed: int = 0,
+    posterior_mean: Float[np.ndarray, "N d"] | None = None,
 ) -> tuple[EnergyLandscape | None, tuple[str, ...]]:
-    """From z and the posterior ``covariance`` of each of the N particles of the input; or None, and why in words."""
+    """From the posterior of z of each of the N particles of the input, under a normal prior; or None, and why in words.
+
+    ``posterior_mean``: where it is not z itself.
+    """
     if covariance is None:
         return None, ("No free energies: this method states no uncertainty of z per particle (z_covariance).",)
     if latent.size < _FEW or latent.constant:
@@ -60,8 +64,9 @@ def energy_landscape(
     if not np.isfinite(own).all():
         return None, ("No free energies: some posterior covariances of z are not finite.",)
     axes = components.axes[:DIMENSIONS]
+    mean = latent.z if posterior_mean is None else posterior_mean[latent.row].astype(np.float64)
     try:
-        observed = observations(latent.z, own, axes, components.mean)
+        observed = observations(mean, own, axes, components.mean)
     except DataError as error:
         return None, (f"No free energies: {error}",)
     spread = np.sqrt(np.einsum("ka,nab,kb->nk", axes, own, axes))
@@ -69,7 +74,7 @@ def energy_landscape(
     density = deconvolved(observed, grid, seed=seed)
     states = basins(density)
     path = lowest_energy_path(density, *states.lowest[:2].tolist()) if states.count > 1 else None
-    notes = (*calibration_notes(latent.z, own), *_words(states, path, temperature))
+    notes = (*calibration_notes(mean, own), *_words(states, path, temperature))
     return EnergyLandscape(temperature, density, states, path, notes), ()
 
 

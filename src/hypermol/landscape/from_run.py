@@ -25,4 +25,6 @@ def landscape_of(run: Run, settings: LandscapeSettings | None = None) -> Landsca
     micrograph = None if particles.micrograph is None else np.array(particles.micrograph, dtype=str)[first]
     rotation = estimates.get("rotation")
     columns = {"rotation": rotation, "defocus": defocus, "micrograph": micrograph}
-    return analyze(estimates["z"], **columns, settings=settings, covariance=estimates.get("z_covariance"))
+    covariance = estimates.get("z_normal_covariance", estimates.get("z_covariance"))
+    mean = estimates.get("z_normal")
+    return analyze(estimates["z"], **columns, settings=settings, covariance=covariance, posterior_mean=mean)

@@ -84,7 +84,7 @@ class CovarianceVolumes:
     def results(self, state: State, context: BuildContext) -> Results:
         """Estimates; maps: consensus = μ, component-1 …, half1 and half2, mask; FSC between the halves' components; the
         variance (eigenvalue) that each component adds."""
-        names = ("z", "z_covariance", "contrast", "log_likelihood")
+        names = ("z", "z_covariance", "z_normal", "z_normal_covariance", "contrast", "log_likelihood")
         estimates = {name: state.table[name].cpu().numpy() for name in names if name in state.table}
         joint, curves, halves = (state.tensors[name].cpu() for name in ("joint", "fsc", "half_means"))
         labels = ["consensus", *(f"component-{c}" for c in range(1, len(joint)))]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hypermol.conformations import gaussian_posterior
+from hypermol.conformations import gaussian_posterior, learned_posteriors
 from hypermol.engine import Contribution, Draws, State
 from hypermol.errors import ConfigError
 from hypermol.imaging import fourier_crop, fourier_pad
@@ -195,7 +195,7 @@ class CovarianceSteps:
         unit = (totals["power"] / len(state.table["z"])).sqrt().clamp(min=1e-6).float()
         joint, table = state.tensors["joint"].clone(), dict(state.table)
         joint[1:] *= unit[:, None, None, None]
-        table |= {"z": table["z"] / unit, "z_covariance": table["z_covariance"] / torch.outer(unit, unit)}
+        table |= learned_posteriors(table["z"] / unit, table["z_covariance"] / torch.outer(unit, unit))
         return State(tensors={**state.tensors, "joint": joint}, table=table, data=state.data)
 
     def _residual(self, state: State, batch: Any) -> Insertion:

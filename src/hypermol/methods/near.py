@@ -40,8 +40,9 @@ class NearbyImages:
             particles = particles.subset(estimates["particle"])
         if not particles.has_poses:
             raise ConfigError(f"{run.path}: maps by regression need poses, and {particles.path} has none")
+        covariance = estimates.get("z_normal_covariance", estimates.get("z_covariance"))
         source = ImageSource(particles, run_preparation(run))
-        return NearbyImages(source, estimates["z"], estimates.get("z_covariance"), _mask(run, source))
+        return NearbyImages(source, estimates["z"], covariance, _mask(run, source))
 
     @property
     def enough(self) -> bool:

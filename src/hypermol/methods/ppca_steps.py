@@ -9,7 +9,7 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from hypermol.conformations import GaussianPosterior, gaussian_posterior, truncated
+from hypermol.conformations import GaussianPosterior, gaussian_posterior, learned_posteriors, truncated
 from hypermol.engine import Contribution, Draws, State
 from hypermol.imaging import fourier_crop, fourier_pad
 from hypermol.kernels import slice_moments, volumes_to_grid
@@ -97,7 +97,8 @@ class Steps:
         return Contribution(totals, rows, {"nll": -found.log_evidence.sum()})
 
     def finished(self, state: State, totals: dict[str, Tensor]) -> State:
-        """The mean in every shell, with half maps; z in units in which E[z²] = 1, as stated.
+        """The mean in every shell, with half maps; z in units in which E[z²] = 1, as stated, and then under the
+        distribution that all particles show.
 
         Inside the band the mean is the one that was solved for together with the components; beyond it, plain.
         """
@@ -115,10 +116,10 @@ class Steps:
         joint[0] = _masked(filtered(state.tensors["centre"], profile_volume(within, box)) + far, gain[0], mask)
         *squares, count = totals["power of z"]
         if squares:  # what damping has taken from the components is taken from the unit of z as well
-            unit = (torch.stack(squares) / count).sqrt().clamp(min=1e-6)
-            joint[1:] *= unit.to(joint)[:, None, None, None]
-            state.table["z"] = state.table["z"] / unit.to(state.table["z"])
-            state.table["z_covariance"] = state.table["z_covariance"] / torch.outer(unit, unit).to(state.table["z"])
+            unit = (torch.stack(squares) / count).sqrt().clamp(min=1e-6).to(joint)
+            joint[1:] *= unit[:, None, None, None]
+            z, covariance = state.table["z"] / unit, state.table["z_covariance"] / torch.outer(unit, unit)
+            state.table |= learned_posteriors(z, covariance)
         curves = torch.cat([curve.to(state.tensors["fsc"]), state.tensors["fsc"][1:]])
         return self._next(state, {"joint": joint, "half means": solved, "fsc": curves}, {})
 
@@ -148,7 +149,9 @@ class Steps:
             power = power_from_fsc(curves, noise)
             power[:, band + 1 :] = power[:, band : band + 1]  # shells not yet looked at
             curves[:, band + 1 :] = 0
-            tensors |= {"fsc": curves, "power": power.float(), "mask": self._mask(state, maps.mean(0), curves)}
+            mask = self._mask(state, maps.mean(0), curves)
+            # maps are masked before they are used, which leaves of their noise only the mask's share of the box
+            tensors |= {"fsc": curves, "power": (power / mask.square().mean()).float(), "mask": mask}
         tensors["maps"] = maps * tensors["mask"]
         return self._next(state, tensors, totals, band=self._next_band(state, tensors))
 
