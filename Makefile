@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo clean
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine clean
 
 # make demo: simulate a molecule that moves, reconstruct it, and write a report.
 demo: $(VENV)/.ready
@@ -48,6 +48,9 @@ bench-backprojection: $(VENV)/.ready peers
 
 bench-demo: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.demo
+
+bench-fast-engine: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.fast_engine
 
 bench-streaming: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.streaming
