@@ -37,6 +37,7 @@ def run(tmp_path):
     for number in range(5):
         row = {"event": "pass", "phase": "train", "pass": number, "loss": 5.0 / (1 + number), "divergence": number}
         made.append_log({**row, "seconds": 12.0, "images_per_second": 10.0})
+    made.append_log({"event": "note", "text": "2 of 6 components kept"})
     made.volumes.mkdir()
     for name in ("map-at-median-z", "half2", "consensus", "half1", "mask"):
         write_map(made.volumes / f"{name}.mrc", torch.from_numpy(ball(np.zeros((1, 1)))[0]), 2.0)
@@ -83,6 +84,7 @@ def test_a_whole_run_shows_everything(run, z):
     assert data.fsc[0].width == BOX * 2.0
     assert data.figures[0].value == "0.931"
     assert ("Seed", "4") in data.facts
+    assert ("Found", "2 of 6 components kept") in data.facts
     assert ("Time", "1.0 min, 5 passes over the particles") in data.facts
     assert not data.warnings
     assert "no longer there" in data.absent[0]

@@ -16,7 +16,10 @@ def landscape_of(run: Run, settings: LandscapeSettings | None = None) -> Landsca
 
     estimates = run.estimates()
     if "z" not in estimates:
-        raise ConfigError(f"{run.path}: this method has no latent z (one map for all), so there is no landscape")
+        raise ConfigError(
+            f"{run.path}: one map for all particles (the method has no latent z, or it found no motion, which its "
+            "report says), so there is no landscape"
+        )
     particles = run_particles(run)
     first = particles.first_image
     defocus = None

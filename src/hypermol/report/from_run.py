@@ -188,6 +188,8 @@ def _facts(run: Run, config: Mapping[str, Any], log: list[dict[str, Any]]) -> tu
         ("Particles", f"{given['particles']}"),
         ("", f"{given['count']:,} particles{images}, box {given['box']} px at {given['pixel_size']:.4g} Å/px"),
     ]
+    said = [f"{row.get('text', '')}" for row in log if row.get("event") == "note"]
+    rows += [("Found" if place == 0 else "", words) for place, words in enumerate(said)]
     passes = [row for row in log if row.get("event") == "pass"]
     if passes:
         minutes = sum(row.get("seconds") or 0.0 for row in passes) / 60
