@@ -96,7 +96,7 @@ def test_rebuilt_from_a_cropped_run(star: Path, tmp_path: Path) -> None:
 
 def test_two_processes_are_one(star: Path, tmp_path: Path) -> None:
     """Under torchrun with gloo, through the command line: the same estimates, and one voice."""
-    settings = {**JOBS["cryodrgn"], "precision": "float32"}
+    settings = {**JOBS["cryodrgn"], "precision": "float32", "learning_rate": 1e-4}  # rounding grows with the rate
     options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "hypermol"]
     command = [*launch, "train", str(star), "-m", "cryodrgn", "-o", str(tmp_path / "two"), *options, "--device", "cpu"]
