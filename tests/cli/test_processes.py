@@ -130,8 +130,14 @@ def test_stopped_while_the_images_are_read(tmp_path: Path, made: Path, monkeypat
     assert not (tmp_path / "run").exists()
 
 
+def heard() -> None:
+    """Make a process notice an interrupt from the keyboard."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupted_from_the_keyboard(made: Path, tmp_path: Path) -> None:
-    process = start("simulate", "hinge", "-o", tmp_path / "data", "-n", 2_000_000, "--box", 32)
+    job = ("simulate", "hinge", "-o", tmp_path / "data", "-n", 2_000_000, "--box", 32)
+    process = start(*job, before=heard)  # a shell's background job starts with the keyboard's signal ignored
     deadline = time.monotonic() + 60
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:  # the folder in which it is made
         time.sleep(0.05)
