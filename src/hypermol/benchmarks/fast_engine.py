@@ -42,7 +42,8 @@ def main(arguments: list[str] | None = None) -> None:
         rows.append({"seed": seed, **cost, "figures": figures})
         print(f"seed {seed}: {trained.wall:.0f} s of training", flush=True)
     problem = f"hinge, {chosen.n} x {chosen.box} px, SNR 0.1, CTF, poses known; {chosen.particles} particles compared"
-    content = {"command": "make bench-fast-engine", "problem": problem, "method": chosen.method, "rows": rows}
+    command = f"python -m hypermol.benchmarks.fast_engine --particles {chosen.particles}"
+    content = {"command": command, "problem": problem, "method": chosen.method, "rows": rows}
     write_result(chosen.out, content)
     print(f"written: {chosen.out}")
 
