@@ -8,6 +8,7 @@ from hypermol.errors import ConfigError
 from hypermol.maps import read_map
 from hypermol.methods import configured, find_method, rebuild, train
 from hypermol.methods.near import NearbyImages
+from hypermol.methods.ppca import _once_seen
 from hypermol.metrics import best_direction, fsc, fsc_mean
 from hypermol.simulation import Recipe, Truth, simulate
 
@@ -85,3 +86,11 @@ def test_maps_from_images_are_refused_where_there_is_no_z(tmp_path):
     run = train(tmp_path / "data" / "particles.star", find_method("backprojection"), tmp_path / "run", seed=0)
     with pytest.raises(ConfigError, match="no z"):
         NearbyImages.of(run)
+
+
+@pytest.mark.parametrize(
+    ("curve", "expected"),
+    [([1, -0.1, 0.7, 0.5, 0.0], [1, 1, 0.7, 0.5, 0]), ([1, 0.0, 0.1, 0.0, 0.0], [1, 0, 0.1, 0, 0])],
+)
+def test_a_component_is_judged_from_where_it_is_first_seen(curve, expected):
+    torch.testing.assert_close(_once_seen(torch.tensor(curve).float()), torch.tensor(expected).float())

@@ -126,5 +126,7 @@ PPCA = PrincipalVolumes()
 
 def _once_seen(curve: Tensor) -> Tensor:
     """An FSC from where it first exceeds 0.143: a component may have next to nothing in its lowest shells."""
-    unseen = (curve > SEEN).int().cumsum(0) == 0
-    return curve if bool(unseen.all()) else torch.where(unseen, torch.ones_like(curve), curve)
+    unseen = (curve[1:] > SEEN).int().cumsum(0) == 0  # shell 0 is the mean density alone
+    if bool(unseen.all()):
+        return curve
+    return torch.cat([curve[:1], torch.where(unseen, torch.ones_like(curve[1:]), curve[1:])])
