@@ -12,10 +12,10 @@ from hypermol.kernels.slice_insert import slice_grid as reference_slice
 from hypermol.landscape import landscape_of
 from hypermol.maps import read_map, write_map
 from hypermol.methods import Conduct, configured, find_method, rebuild, run_method, run_particles, train
-from hypermol.methods.classify_images import Images
 from hypermol.methods.classify_merge import Merging
 from hypermol.methods.classify_steps import Steps
 from hypermol.methods.job import make_ready
+from hypermol.methods.particle_images import Images
 from hypermol.metrics import confusion, fsc, fsc_mean
 from hypermol.particles import Preparation
 from hypermol.simulation import Recipe, Truth, simulate

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from hypermol.errors import ConfigError
-from hypermol.maps import read_map
+from hypermol.maps import read_map, write_map
 from hypermol.methods import configured, find_method, rebuild, train
 from hypermol.methods.near import NearbyImages
-from hypermol.methods.ppca import _once_seen
+from hypermol.methods.principal_volumes import once_seen
 from hypermol.metrics import best_direction, fsc, fsc_mean
 from hypermol.simulation import Recipe, Truth, simulate
 
@@ -93,4 +93,13 @@ def test_maps_from_images_are_refused_where_there_is_no_z(tmp_path):
     [([1, -0.1, 0.7, 0.5, 0.0], [1, 1, 0.7, 0.5, 0]), ([1, 0.0, 0.1, 0.0, 0.0], [1, 0, 0.1, 0, 0])],
 )
 def test_a_component_is_judged_from_where_it_is_first_seen(curve, expected):
-    torch.testing.assert_close(_once_seen(torch.tensor(curve).float()), torch.tensor(expected).float())
+    torch.testing.assert_close(once_seen(torch.tensor(curve).float()), torch.tensor(expected).float())
+
+
+@pytest.mark.parametrize("name", ["ppca", "covariance"])
+def test_a_mask_of_another_box_is_refused_before_any_work(name, moving, tmp_path):
+    _, data = moving
+    write_map(tmp_path / "mask.mrc", torch.ones(16, 16, 16), 1.0)
+    method = configured(find_method(name), {"mask": str(tmp_path / "mask.mrc")})
+    with pytest.raises(ConfigError, match="has a box of 16 px, expected the images' 32 px"):
+        train(data / "particles.star", method, tmp_path / "run")

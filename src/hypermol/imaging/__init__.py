@@ -13,6 +13,7 @@ from hypermol.imaging.fourier import (
     ifft3,
     images_to_packed,
     packed_to_images,
+    rebox,
 )
 from hypermol.imaging.lattice import Lattice
 from hypermol.imaging.likelihood import gaussian_nll

@@ -110,6 +110,12 @@ def fourier_resample(x: Float[Tensor, "..."], box: int, dims: int = 2) -> Float[
     return (fourier_crop if box <= x.shape[-1] else fourier_pad)(x, box, dims)
 
 
+def rebox(volumes: Float[Tensor, "..."], box: int) -> Float[Tensor, "..."]:
+    """Volumes in another ``box`` over the same field of view (larger or smaller pixels), with the same transforms where
+    both have one: ``fourier_resample`` keeps the values instead. Raises DataError for odd boxes."""
+    return fourier_resample(volumes, box, dims=3) * (volumes.shape[-1] / box) ** 3
+
+
 def crop_axis(transform: Tensor, half: int, axis: int) -> Tensor:
     """The 2·``half`` lowest frequencies along one axis of an uncentred transform; those at ±``half`` fall together and
     are added."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.kernels import columns_reference as reference
-from hypermol.kernels.compiled import as_array, compiled_runs, set_threads
+from hypermol.kernels.compiled import as_array, compiled_runs, loops
 from hypermol.kernels.grid import grid_shape
 from hypermol.shapes import Complex, Float, Int
 
@@ -52,11 +52,9 @@ def insert_columns(
         data = numerator, weight, rotation, half, places, width, k, box, out, oversampling
         reference.insert_columns(*data)
         return
-    set_threads(torch.get_num_threads())
-    from hypermol.kernels import columns_loops
-
     pixels = torch.round(k.double() * box).long()
-    arrays = [as_array(t.contiguous()) for t in (numerator, weight, rotation, half)]
+    arrays = [as_array(t) for t in (numerator, weight, rotation, half)]
     number = arrays[1].dtype.type
-    near = as_array(places.double().contiguous()), float(width), as_array(reference.pixel_table(pixels))
-    columns_loops.insert_columns(*arrays, *near, as_array(k.contiguous()), number(box * oversampling), out.numpy())
+    near = as_array(places.double()), float(width), as_array(reference.pixel_table(pixels))
+    size = number(box * oversampling)
+    loops("columns").insert_columns(*arrays, *near, as_array(k), size, out.numpy())

@@ -6,7 +6,7 @@ from typing import Any, no_type_check
 import numba
 import numpy as np
 
-from hypermol.kernels.moments_loops import _inside, _place
+from hypermol.kernels.corners import add, inside, place
 
 
 @numba.njit(cache=True)
@@ -55,7 +55,7 @@ def insert_columns(
     out: Any,
 ) -> None:
     """Add image i to out[half[i], m]; a thread owns a column of a half."""
-    halves, columns, depth, height, width_x, floats = out.shape
+    halves, columns, floats = out.shape[0], out.shape[1], out.shape[5]
     most = (2 * math.ceil(width) + 1) ** 2
     for job in numba.prange(halves * columns):
         own, m = job % halves, job // halves
@@ -75,23 +75,14 @@ def insert_columns(
                 noise[2 * p] = 0.5 * share[c] * weight[i, p]
                 noise[2 * p + 1] = -noise[2 * p] if flip[c] else noise[2 * p]
             for p in range(k.shape[0]):
-                x, y, z, mirror = _place(rotation[i], k[p, 0], k[p, 1], size)
-                if not _inside(x, y, z, out.shape[2:]):
+                x, y, z, mirror = place(rotation[i], k[p, 0], k[p, 1], size)
+                if not inside(x, y, z, out.shape[2:]):
                     continue
-                ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
-                fx, fy, fz = x - ix, y - iy, z - iz
                 real, imaginary = numerator[i, p].real, numerator[i, p].imag
                 sign = -1 if mirror else 1
                 value[0], value[1] = real * first - noise[2 * p], sign * imaginary * first
                 value[2], value[3] = real * second, sign * (imaginary * second - noise[2 * p + 1])
                 value[4] = weight[i, p] * total
-                for corner in range(4):
-                    jy, jz = iy + height // 2 + (corner & 1), iz + depth // 2 + (corner >> 1)
-                    side = (fy if corner & 1 else 1 - fy) * (fz if corner >> 1 else 1 - fz)
-                    near, far = side * (1 - fx), side * fx
-                    start = np.uintp(((jz * height + jy) * width_x + ix) * floats)
-                    for c in range(floats):
-                        flat[start + np.uintp(c)] += value[c] * near
-                        flat[start + np.uintp(floats + c)] += value[c] * far
+                add(flat, out.shape[2:], x, y, z, value, 1, 0)
             for c in range(found):
                 noise[2 * chosen[c]] = noise[2 * chosen[c] + 1] = 0

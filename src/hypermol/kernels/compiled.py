@@ -1,6 +1,7 @@
 """What every compiled kernel needs: where it may run, its arguments as arrays, numba with torch's threads."""
 
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,8 +21,14 @@ def has_numba() -> bool:
 
 
 def as_array(tensor: Tensor) -> Any:
-    """The tensor's own memory as a numpy array; a copy only where it is a lazy conjugate or negative."""
-    return tensor.detach().resolve_conj().resolve_neg().numpy()
+    """The tensor's own memory as a numpy array; a copy only where it is strided, or a lazy conjugate or negative."""
+    return tensor.detach().contiguous().resolve_conj().resolve_neg().numpy()
+
+
+def loops(kernel: str) -> Any:
+    """The module ``{kernel}_loops``, numba's threads being as many as torch's."""
+    set_threads(torch.get_num_threads())
+    return import_module(f"hypermol.kernels.{kernel}_loops")
 
 
 def set_threads(threads: int) -> None:

@@ -8,14 +8,12 @@ Cost that cannot be avoided, per image point: reading 8 corners of 8 C bytes, or
 numba on the CPU, torch elsewhere.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.kernels import moments_reference as reference
-from hypermol.kernels.compiled import as_array, compiled_runs, set_threads
+from hypermol.kernels.compiled import as_array, compiled_runs, loops
 from hypermol.kernels.grid import grid_shape, symmetrise_grid
 from hypermol.kernels.slice_insert import check_grid
 from hypermol.shapes import Complex, Float, Int
@@ -42,8 +40,8 @@ def slice_moments(
     gram = torch.empty(images, channels, channels, dtype=torch.float64)
     projection = torch.empty(images, channels, dtype=torch.float64)
     records = torch.view_as_real(grid.contiguous()).flatten(-2)
-    arrays = [_array(t) for t in (records, numerator, weight, rotation, k)]
-    _loops().slice_moments(*arrays, arrays[-1].dtype.type(box * oversampling), gram.numpy(), projection.numpy())
+    arrays = [as_array(t) for t in (records, numerator, weight, rotation, k)]
+    loops("moments").slice_moments(*arrays, arrays[-1].dtype.type(box * oversampling), gram.numpy(), projection.numpy())
     return gram, projection
 
 
@@ -78,10 +76,10 @@ def insert_moments(
             images = numerator[some], weight[some], rotation[some], first[some], second[some]
             reference.insert_moments(*images, k, box, out[own], oversampling)
         return
-    arrays = [_array(t) for t in (numerator, weight, rotation, first, second, half, k)]
-    loops = _loops()
+    arrays = [as_array(t) for t in (numerator, weight, rotation, first, second, half, k)]
+    compiled = loops("moments")
     parts = max(1, torch.get_num_threads() // len(out))
-    loops.insert_moments(*arrays, arrays[-1].dtype.type(box * oversampling), out.numpy(), parts)
+    compiled.insert_moments(*arrays, arrays[-1].dtype.type(box * oversampling), out.numpy(), parts)
 
 
 def symmetrise_moments(sums: Float[Tensor, "z y x f"], channels: int) -> None:
@@ -102,7 +100,7 @@ def solve_moments(
     depth, height, width = sums.shape[:3]
     if compiled_runs(sums, prior):
         out = torch.zeros(depth, height, width, 2 * prior.shape[1], dtype=sums.dtype)
-        _loops().solve_moments(_array(sums), _array(prior.double()), out.numpy())
+        loops("moments").solve_moments(as_array(sums), as_array(prior.double()), out.numpy())
         return torch.view_as_complex(out.unflatten(-1, (prior.shape[1], 2)))
     z, y, x = (torch.arange(n, device=sums.device) for n in (depth, height, width))
     squared = ((z - depth // 2) ** 2)[:, None, None] + ((y - height // 2) ** 2)[:, None] + x**2
@@ -112,14 +110,3 @@ def solve_moments(
 def record_size(channels: int) -> int:
     """F, the numbers of one node for C channels."""
     return 2 * channels + channels * (channels + 1) // 2
-
-
-def _array(tensor: Tensor) -> Any:
-    return as_array(tensor.contiguous())
-
-
-def _loops() -> Any:
-    set_threads(torch.get_num_threads())
-    from hypermol.kernels import moments_loops
-
-    return moments_loops

@@ -1,8 +1,4 @@
-"""The compiled loops of the statistics of linear families. Imports numba: import this module only where it is used.
-
-One record per node holds everything that is added to it, so that a corner costs one stretch of memory; points are
-formed from the rotation on the way and never stored.
-"""
+"""The compiled loops of the statistics of linear families. Imports numba: import this module only where it is used."""
 
 import math
 from typing import Any, no_type_check
@@ -10,26 +6,7 @@ from typing import Any, no_type_check
 import numba
 import numpy as np
 
-
-@numba.njit(cache=True, inline="always")
-@no_type_check
-def _place(rotation: Any, kx: Any, ky: Any, size: Any) -> Any:
-    """The point in the stored half of space, in grid steps, and whether it was mirrored to get there."""
-    x = (rotation[0, 0] * kx + rotation[1, 0] * ky) * size
-    y = (rotation[0, 1] * kx + rotation[1, 1] * ky) * size
-    z = (rotation[0, 2] * kx + rotation[1, 2] * ky) * size
-    flip = x < 0 or (x == 0 and (y < 0 or (y == 0 and z < 0)))
-    if flip:
-        return -x, -y, -z, flip
-    return x, y, z, flip
-
-
-@numba.njit(cache=True, inline="always")
-@no_type_check
-def _inside(x: Any, y: Any, z: Any, shape: Any) -> Any:
-    """Whether all eight corners are on the grid; false for numbers that are none."""
-    high, depth = shape[1] // 2, shape[0] // 2
-    return x < shape[2] - 1 and y >= -high and y < high - 1 and z >= -depth and z < depth - 1
+from hypermol.kernels.corners import add, inside, place, read
 
 
 @numba.njit(cache=True, parallel=True)
@@ -38,28 +15,19 @@ def slice_moments(
     grid: Any, numerator: Any, weight: Any, rotation: Any, k: Any, size: Any, gram: Any, projection: Any
 ) -> None:
     """gram[i, a, b] and projection[i, a] of image i; grid: records of C real and imaginary parts."""
-    depth, height, width, floats = grid.shape
+    floats = grid.shape[3]
     channels = floats // 2
     flat = grid.reshape(-1)
     for i in numba.prange(rotation.shape[0]):
         value = np.empty(floats, grid.dtype)
         products, overlaps = np.zeros((channels, channels)), np.zeros(channels)
         for p in range(k.shape[0]):
-            x, y, z, flip = _place(rotation[i], k[p, 0], k[p, 1], size)
-            if not _inside(x, y, z, grid.shape):
+            x, y, z, flip = place(rotation[i], k[p, 0], k[p, 1], size)
+            if not inside(x, y, z, grid.shape):
                 if not math.isfinite(x + y + z):
                     products[:] = np.nan
                 continue
-            ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
-            fx, fy, fz = x - ix, y - iy, z - iz
-            value[:] = 0
-            for corner in range(4):
-                jy, jz = iy + height // 2 + (corner & 1), iz + depth // 2 + (corner >> 1)
-                side = (fy if corner & 1 else 1 - fy) * (fz if corner >> 1 else 1 - fz)
-                near, far = side * (1 - fx), side * fx
-                start = np.uintp(((jz * height + jy) * width + ix) * floats)
-                for c in range(floats):
-                    value[c] += flat[start + np.uintp(c)] * near + flat[start + np.uintp(floats + c)] * far
+            read(flat, grid.shape, x, y, z, value)
             real, imaginary = numerator[i, p].real, numerator[i, p].imag
             if flip:
                 imaginary = -imaginary
@@ -90,7 +58,7 @@ def insert_moments(
     parts: int,
 ) -> None:
     """Add image i to out[half[i]]; a thread owns a half, and of it the planes z mod parts = its part."""
-    halves, depth, height, width, floats = out.shape
+    halves, floats = out.shape[0], out.shape[4]
     channels, moments = first.shape[1], second.shape[1]
     for job in numba.prange(halves * parts):
         own, part = job % halves, job // halves
@@ -100,11 +68,9 @@ def insert_moments(
             if half[i] != own:
                 continue
             for p in range(k.shape[0]):
-                x, y, z, flip = _place(rotation[i], k[p, 0], k[p, 1], size)
-                if not _inside(x, y, z, out.shape[1:]):
+                x, y, z, flip = place(rotation[i], k[p, 0], k[p, 1], size)
+                if not inside(x, y, z, out.shape[1:]):
                     continue
-                ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
-                fx, fy, fz = x - ix, y - iy, z - iz
                 real, imaginary = numerator[i, p].real, numerator[i, p].imag
                 if flip:
                     imaginary = -imaginary
@@ -112,16 +78,7 @@ def insert_moments(
                     value[2 * c], value[2 * c + 1] = real * first[i, c], imaginary * first[i, c]
                 for m in range(moments):
                     value[2 * channels + m] = weight[i, p] * second[i, m]
-                for corner in range(4):
-                    jy, jz = iy + height // 2 + (corner & 1), iz + depth // 2 + (corner >> 1)
-                    if jz % parts != part:
-                        continue
-                    side = (fy if corner & 1 else 1 - fy) * (fz if corner >> 1 else 1 - fz)
-                    near, far = side * (1 - fx), side * fx
-                    start = np.uintp(((jz * height + jy) * width + ix) * floats)
-                    for c in range(floats):
-                        flat[start + np.uintp(c)] += value[c] * near
-                        flat[start + np.uintp(floats + c)] += value[c] * far
+                add(flat, out.shape[1:], x, y, z, value, parts, part)
 
 
 @numba.njit(cache=True, parallel=True)

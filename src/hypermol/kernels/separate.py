@@ -8,14 +8,12 @@ Cost that cannot be avoided, per image point: reading 8 corners of 8 C bytes, or
 each map in which the image has a part. numba on the CPU, torch elsewhere.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.kernels import separate_reference as reference
-from hypermol.kernels.compiled import as_array, compiled_runs, set_threads
+from hypermol.kernels.compiled import as_array, compiled_runs, loops
 from hypermol.kernels.grid import grid_shape, symmetrise_grid
 from hypermol.kernels.slice_insert import check_grid
 from hypermol.shapes import Complex, Float, Int
@@ -44,8 +42,8 @@ def slice_separate(
     power = torch.empty(len(rotation), grid.shape[-1], dtype=torch.float64)
     overlap = torch.empty_like(power)
     records = torch.view_as_real(grid.contiguous()).flatten(-2)
-    arrays = [_array(t) for t in (records, numerator, weight, rotation, k)]
-    _loops().slice_separate(*arrays, arrays[-1].dtype.type(box * oversampling), power.numpy(), overlap.numpy())
+    arrays = [as_array(t) for t in (records, numerator, weight, rotation, k)]
+    loops("separate").slice_separate(*arrays, arrays[-1].dtype.type(box * oversampling), power.numpy(), overlap.numpy())
     return power, overlap
 
 
@@ -80,9 +78,9 @@ def insert_separate(
             images = numerator[some], weight[some], rotation[some], first[some], second[some]
             reference.insert_separate(*images, k, box, out[own], oversampling)
         return
-    arrays = [_array(t) for t in (numerator, weight, rotation, first, second, half, k)]
-    loops, parts = _loops(), max(1, torch.get_num_threads() // len(out))
-    loops.insert_separate(*arrays, arrays[-1].dtype.type(box * oversampling), out.numpy(), parts)
+    arrays = [as_array(t) for t in (numerator, weight, rotation, first, second, half, k)]
+    compiled, parts = loops("separate"), max(1, torch.get_num_threads() // len(out))
+    compiled.insert_separate(*arrays, arrays[-1].dtype.type(box * oversampling), out.numpy(), parts)
 
 
 def symmetrise_separate(sums: Float[Tensor, "z y x f"]) -> None:
@@ -91,14 +89,3 @@ def symmetrise_separate(sums: Float[Tensor, "z y x f"]) -> None:
     numbers = symmetrise_grid(torch.view_as_complex(plane[..., :2].contiguous()))
     weights = symmetrise_grid(plane[..., 2].contiguous())
     plane.copy_(torch.cat([torch.view_as_real(numbers), weights[..., None]], -1))
-
-
-def _array(tensor: Tensor) -> Any:
-    return as_array(tensor.contiguous())
-
-
-def _loops() -> Any:
-    set_threads(torch.get_num_threads())
-    from hypermol.kernels import separate_loops
-
-    return separate_loops

@@ -6,7 +6,7 @@ from typing import Any, no_type_check
 import numba
 import numpy as np
 
-from hypermol.kernels.moments_loops import _inside, _place
+from hypermol.kernels.corners import inside, pair, place, read
 
 
 @numba.njit(cache=True, parallel=True)
@@ -15,28 +15,19 @@ def slice_separate(
     grid: Any, numerator: Any, weight: Any, rotation: Any, k: Any, size: Any, power: Any, overlap: Any
 ) -> None:
     """power[i, c] and overlap[i, c] of image i; grid: records of C real and imaginary parts."""
-    depth, height, width, floats = grid.shape
+    floats = grid.shape[3]
     channels = floats // 2
     flat = grid.reshape(-1)
     for i in numba.prange(rotation.shape[0]):
         value = np.empty(floats, grid.dtype)
         powers, overlaps = np.zeros(channels), np.zeros(channels)
         for p in range(k.shape[0]):
-            x, y, z, flip = _place(rotation[i], k[p, 0], k[p, 1], size)
-            if not _inside(x, y, z, grid.shape):
+            x, y, z, flip = place(rotation[i], k[p, 0], k[p, 1], size)
+            if not inside(x, y, z, grid.shape):
                 if not math.isfinite(x + y + z):
                     powers[:] = np.nan
                 continue
-            ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
-            fx, fy, fz = x - ix, y - iy, z - iz
-            value[:] = 0
-            for corner in range(4):
-                jy, jz = iy + height // 2 + (corner & 1), iz + depth // 2 + (corner >> 1)
-                side = (fy if corner & 1 else 1 - fy) * (fz if corner >> 1 else 1 - fz)
-                near, far = side * (1 - fx), side * fx
-                start = np.uintp(((jz * height + jy) * width + ix) * floats)
-                for c in range(floats):
-                    value[c] += flat[start + np.uintp(c)] * near + flat[start + np.uintp(floats + c)] * far
+            read(flat, grid.shape, x, y, z, value)
             real, imaginary = numerator[i, p].real, numerator[i, p].imag
             if flip:
                 imaginary = -imaginary
@@ -64,7 +55,7 @@ def insert_separate(
     parts: int,
 ) -> None:
     """Add image i to out[half[i]]; a thread owns a half, and of it the planes z mod parts = its part."""
-    halves, depth, height, width, floats = out.shape
+    halves, floats = out.shape[0], out.shape[4]
     channels = first.shape[1]
     for job in numba.prange(halves * parts):
         own, part = job % halves, job // halves
@@ -79,28 +70,24 @@ def insert_separate(
                     maps[used] = c
                     used += 1
             for p in range(k.shape[0]):
-                x, y, z, flip = _place(rotation[i], k[p, 0], k[p, 1], size)
-                if not _inside(x, y, z, out.shape[1:]):
+                x, y, z, flip = place(rotation[i], k[p, 0], k[p, 1], size)
+                if not inside(x, y, z, out.shape[1:]):
                     continue
-                ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
-                fx, fy, fz = x - ix, y - iy, z - iz
                 real, imaginary = numerator[i, p].real, numerator[i, p].imag
                 if flip:
                     imaginary = -imaginary
                 for corner in range(4):
-                    jy, jz = iy + height // 2 + (corner & 1), iz + depth // 2 + (corner >> 1)
-                    if jz % parts != part:
+                    node, plane, near, far = pair(x, y, z, corner, out.shape[1:])
+                    if plane % parts != part:
                         continue
-                    side = (fy if corner & 1 else 1 - fy) * (fz if corner >> 1 else 1 - fz)
-                    near, far = side * (1 - fx), side * fx
-                    start = ((jz * height + jy) * width + ix) * floats
+                    start = node * floats
                     for u in range(used):
                         c = maps[u]
-                        place, next_ = np.uintp(start + 3 * c), np.uintp(start + floats + 3 * c)
+                        here, next_ = np.uintp(start + 3 * c), np.uintp(start + floats + 3 * c)
                         share, mass = first[i, c], second[i, c] * weight[i, p]
-                        flat[place] += real * share * near
-                        flat[place + np.uintp(1)] += imaginary * share * near
-                        flat[place + np.uintp(2)] += mass * near
+                        flat[here] += real * share * near
+                        flat[here + np.uintp(1)] += imaginary * share * near
+                        flat[here + np.uintp(2)] += mass * near
                         flat[next_] += real * share * far
                         flat[next_ + np.uintp(1)] += imaginary * share * far
                         flat[next_ + np.uintp(2)] += mass * far

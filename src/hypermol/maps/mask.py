@@ -19,6 +19,11 @@ def soft_sphere(
     return _raised_cosine(radius - radius_px, edge_px).to(dtype)
 
 
+def centred_sphere(box: int) -> Float[Tensor, "d d d"]:
+    """The soft sphere in which a centred molecule is expected: 0.42 of the box, an edge of 0.06."""
+    return soft_sphere(box, 0.42 * box, 0.06 * box)
+
+
 def automatic_mask(
     map_: Float[Tensor, "d d d"],
     pixel_size: float,

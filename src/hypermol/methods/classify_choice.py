@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from hypermol.engine import Contribution, Draws, State
-from hypermol.methods.classify_images import resized
-from hypermol.methods.classify_models import chosen, extended, segments, unfitted
+from hypermol.imaging import rebox
+from hypermol.methods.classify_models import chosen, segments, unfitted
 from hypermol.methods.classify_steps import Steps
+from hypermol.reconstruction import extended
 from hypermol.specs import BuildContext
 
 
@@ -54,8 +55,8 @@ class Choice:
         places = [segments(state.data["models"])[m] for m in kept]
         channels = torch.cat([torch.arange(*place) for place in places]).to(own["weights"].device)
         tensors = {
-            "common": resized(own["common"][:, kept], box),
-            "difference": resized(own["difference"][:, channels], box),
+            "common": rebox(own["common"][:, kept], box),
+            "difference": rebox(own["difference"][:, channels], box),
             "weights": own["weights"][:, channels].contiguous(),
             "power_common": extended(own["power_common"], box // 2),
             "power_difference": extended(own["power_difference"][kept], box // 2),

@@ -8,42 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hypermol.errors import ConfigError
-from hypermol.imaging import Lattice, fft3, fourier_crop, ifft3
-from hypermol.kernels import slice_separate
-from hypermol.maps import read_map, soft_sphere
+from hypermol.maps import centred_sphere
+from hypermol.methods.masks import SHAPES, given_mask
+from hypermol.methods.particle_images import Images
 from hypermol.metrics import resolution
-from hypermol.reconstruction import Insertion, insertion, molecule_mask
-
-
-@dataclasses.dataclass(frozen=True)
-class Images:
-    """The valid images of a batch ready for slicing and insertion; owner [n]: the particle of each; half [B]."""
-
-    parts: Insertion
-    owner: Tensor
-    half: Tensor
-
-    @staticmethod
-    def of(batch: Any, oversampling: int) -> Images:
-        """Raises DataError where the batch has no poses."""
-        return Images(insertion(batch, oversampling), torch.nonzero(batch.valid)[:, 0], batch.half)
-
-
-def statistics(grids: list[Tensor], images: Images, which: Tensor) -> tuple[Tensor, Tensor]:
-    """Power and overlap [B, C] of each particle with each map (``kernels.slice_separate``), summed over its images.
-    ``which`` [B]: the grid that each particle is held to."""
-    parts, kind = images.parts, which[images.owner]
-    power = torch.zeros(len(which), grids[0].shape[-1], dtype=torch.float64, device=which.device)
-    overlap = torch.zeros_like(power)
-    for own, grid in enumerate(grids):
-        some = torch.nonzero(kind == own)[:, 0]
-        if len(some):
-            data = parts.numerator[some], parts.weight[some], parts.rotation[some], parts.lattice.k
-            found = slice_separate(grid, *data, parts.lattice.box, parts.oversampling)
-            power.index_add_(0, images.owner[some], found[0])
-            overlap.index_add_(0, images.owner[some], found[1])
-    return power, overlap
+from hypermol.reconstruction import molecule_mask
 
 
 def own_overlap(images: Images, share: Tensor, variance: Tensor) -> Tensor:
@@ -75,25 +44,7 @@ def coarse(batch: Any, box: int) -> Any:
     if box == full.box:
         return batch
     batch = batch.limit(min(full.band_limit, box // 2 - 1))
-    scale = full.box / box
-    lattice = Lattice(box, batch.lattice.k * scale, batch.lattice.weight, batch.lattice.shell)
-    return dataclasses.replace(batch, lattice=lattice, pixel_size=batch.pixel_size * scale)
-
-
-def resized(maps: Tensor, box: int) -> Tensor:
-    """Maps [..., D, D, D] in another box of the same width, with the same transform where both have one."""
-    margin = (box - maps.shape[-1]) // 2
-    if margin == 0:
-        return maps.contiguous()
-    return ifft3(torch.nn.functional.pad(fft3(maps), (margin,) * 6)).real.contiguous()
-
-
-def given_mask(path: str, expected: int, box: int) -> Tensor:
-    """The map file ``path`` as a mask in ``box``. Raises ConfigError where its box is not the ``expected`` one."""
-    mask, _ = read_map(path)
-    if mask.shape[-1] != expected:
-        raise ConfigError(f"mask: {path} has a box of {mask.shape[-1]} px, expected the images' {expected} px")
-    return fourier_crop(mask.float(), box, dims=3).clamp(0, 1)
+    return dataclasses.replace(batch, lattice=batch.lattice.in_box(box), pixel_size=batch.pixel_size * full.box / box)
 
 
 def masks(
@@ -104,9 +55,9 @@ def masks(
     (``kind``: "auto", "sphere", or a file in the box ``expected``)."""
     box = common.shape[-1]
     if kind == "sphere":
-        support = soft_sphere(box, 0.42 * box, 0.06 * box).to(common)
+        support = centred_sphere(box).to(common)
     else:
         density = common.mean((0, 1)).clamp(min=0) + difference.mean(0).square().mean(0).sqrt()
         support = molecule_mask(density, pixel_size, resolution(curves.mean(0), pixel_size))[0]
-    inside = support if kind in ("auto", "sphere") else given_mask(kind, expected, box).to(common)
+    inside = support if kind in SHAPES else given_mask(kind, expected, box).to(common)
     return {"support": support, "mask": inside}

@@ -16,8 +16,8 @@ from torch import Tensor
 from hypermol.conformations import class_evidence
 from hypermol.engine import Contribution, Draws, State
 from hypermol.kernels import volumes_to_grid
-from hypermol.methods.classify_images import Images, statistics
 from hypermol.methods.classify_models import DEVIATIONS, LEAST
+from hypermol.methods.particle_images import Images
 from hypermol.metrics import fsc
 from hypermol.specs import BuildContext
 
@@ -41,7 +41,7 @@ class Merging:
         images = Images.of(batch.limit(state.data["band"]), self.settings.oversampling)
         held, weights = 1 - images.half, state.tensors["weights"].double()
         classes = weights.shape[1]
-        power, overlap = statistics(self._grids(state), images, held)
+        power, overlap = images.separate(self._grids(state), held)
         joined = torch.stack([weights[:, list(pair)].sum(1) for pair in _pairs(classes)], 1) if classes > 1 else None
         prior = weights if joined is None else torch.cat([weights, joined], 1)
         evidence = class_evidence(power, overlap, float(state.tensors["contrast_variance"])) + prior[held].log()

@@ -15,12 +15,6 @@ DEVIATIONS = 3.0  # by how many standard errors more classes must raise the held
 LEAST = 3.0  # and by how much in all: rounding has next to no standard error
 
 
-def extended(curves: Tensor, shells: int, value: float | None = None) -> Tensor:
-    """Curves [..., S] for more shells: ``value``, or their last one, from there on."""
-    last = curves[..., -1:] if value is None else torch.full_like(curves[..., -1:], value)
-    return torch.cat([curves, last.expand(*curves.shape[:-1], shells - curves.shape[-1])], -1).contiguous()
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Inferred:
     """Of M models with C classes in all: probability, contrast and its variance [B, C]; log_evidence [B, M]."""

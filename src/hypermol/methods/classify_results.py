@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from hypermol.engine import State
-from hypermol.maps import filtered
 from hypermol.methods.method import Results
 from hypermol.metrics import resolution
-from hypermol.reconstruction import profile_volume
+from hypermol.reconstruction import masked_within_gain
 from hypermol.specs import BuildContext
 
 FAINTEST_GAIN = 0.04
@@ -78,9 +77,9 @@ def final_maps(state: State) -> Tensor:
     """Maps [K, D, D, D] of all images. The mask belongs before the radial filter: noise at its edge would leak from
     strong shells into damped ones."""
     own = state.tensors
-    common = _masked(own["joint_common"], own["gain_common"], own["support"])
+    common = masked_within_gain(own["joint_common"], own["gain_common"], own["support"], FAINTEST_GAIN)
     pairs = zip(own["joint_difference"], own["gain_difference"], strict=True)
-    return common + torch.stack([_masked(step, gain, own["mask"]) for step, gain in pairs])
+    return common + torch.stack([masked_within_gain(step, gain, own["mask"], FAINTEST_GAIN) for step, gain in pairs])
 
 
 def decoder(state: State) -> Callable[[Tensor | None], Tensor]:
@@ -111,11 +110,6 @@ def _figures(label: str, curve: Tensor, share: float, pixel_size: float) -> dict
         f"resolution_{label}": {"value": resolution(curve, pixel_size), "unit": "Å", "how": how},
         f"population_{label}": population,
     }
-
-
-def _masked(map_: Tensor, gain: Tensor, mask: Tensor) -> Tensor:
-    box, gain = map_.shape[-1], gain.clamp(min=FAINTEST_GAIN)
-    return filtered(filtered(map_, profile_volume(1 / gain, box)) * mask, profile_volume(gain, box))
 
 
 def _verdict(kept: int, data: dict[str, Any]) -> tuple[str, ...]:

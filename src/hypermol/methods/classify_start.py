@@ -13,9 +13,11 @@ from torch import Tensor
 from hypermol.conformations import gaussian_posterior
 from hypermol.engine import Contribution, Draws, State, generator
 from hypermol.errors import DataError
-from hypermol.kernels import slice_moments, volumes_to_grid
+from hypermol.kernels import volumes_to_grid
 from hypermol.methods import ppca, ppca_steps
-from hypermol.methods.classify_images import Images, coarse, coarse_box, given_mask
+from hypermol.methods.classify_images import coarse, coarse_box
+from hypermol.methods.masks import SHAPES, given_mask
+from hypermol.methods.particle_images import Images
 from hypermol.specs import BuildContext
 
 CLUSTERED = 20_000  # particles whose coordinates are clustered
@@ -66,18 +68,9 @@ class Start:
     def coordinates(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """z of each particle under the principal volumes of its own half."""
         images = Images.of(coarse(batch, self.box), self.settings.oversampling)
-        parts, kind = images.parts, images.half[images.owner]
-        channels = state.tensors["maps"].shape[1]
-        gram = torch.zeros(len(images.half), channels, channels, dtype=torch.float64, device=kind.device)
-        projection = gram.new_zeros(len(images.half), channels)
-        for half, maps in enumerate(state.tensors["maps"]):
-            some = torch.nonzero(kind == half)[:, 0]
-            grid = volumes_to_grid(maps, self.settings.oversampling)
-            data = parts.numerator[some], parts.weight[some], parts.rotation[some], parts.lattice.k
-            products, overlaps = slice_moments(grid, *data, self.box, self.settings.oversampling)
-            gram.index_add_(0, images.owner[some], products)
-            projection.index_add_(0, images.owner[some], overlaps)
-        found = gaussian_posterior(gram, projection, float(state.tensors["contrast_variance"]))
+        grids = [volumes_to_grid(maps, self.settings.oversampling) for maps in state.tensors["maps"]]
+        statistics = images.moments(grids, images.half)
+        found = gaussian_posterior(*statistics, float(state.tensors["contrast_variance"]))
         return Contribution(rows={"z": found.mean.float()}, info={"nll": -found.log_evidence.sum()})
 
     def candidates(self, state: State) -> State:
@@ -109,7 +102,7 @@ class Start:
 
     def _masks(self, support: Tensor) -> dict[str, Tensor]:
         """Where maps are not 0, and where classes may differ: the same, or the region that was given."""
-        if self.settings.mask in ("auto", "sphere"):
+        if self.settings.mask in SHAPES:
             return {"support": support, "mask": support}
         return {"support": support, "mask": given_mask(self.settings.mask, self.context.box, self.box).to(support)}
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hypermol.engine import Contribution, Draws, State, generator
 from hypermol.kernels import volumes_to_grid
-from hypermol.methods.classify_images import Images, coarse, masks, own_overlap, statistics
+from hypermol.methods.classify_images import coarse, masks, own_overlap
 from hypermol.methods.classify_models import (
     Inferred,
     begun_anew,
@@ -24,6 +24,7 @@ from hypermol.methods.classify_models import (
     segments,
     unfitted,
 )
+from hypermol.methods.particle_images import Images
 from hypermol.metrics import fsc
 from hypermol.reconstruction import (
     ClassInsertion,
@@ -203,7 +204,7 @@ class Steps:
     def posterior(self, state: State, images: Images, which: Tensor, own_part: Tensor | None = None) -> Inferred:
         """``which`` [B]: the half whose models each particle is held to."""
         weights = state.tensors["joint_weights"][None] if "joint_weights" in state.tensors else state.tensors["weights"]
-        power, overlap = statistics(self._grids(state), images, which)
+        power, overlap = images.separate(self._grids(state), which)
         if own_part is not None:
             overlap = overlap - own_part
         variance = float(state.tensors["contrast_variance"])

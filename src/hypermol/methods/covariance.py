@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from hypermol.engine import Phase, Program, State, Step
+from hypermol.methods import principal_volumes
 from hypermol.methods.covariance_steps import CovarianceSteps
 from hypermol.methods.method import Results
-from hypermol.metrics import resolution
 from hypermol.specs import BuildContext, Count, NonNegative, Positive, register
 
 
@@ -82,40 +79,26 @@ class CovarianceVolumes:
         return Phase(name, (step,), 1, self.batch_size, apply_every=None, shuffle=False)
 
     def results(self, state: State, context: BuildContext) -> Results:
-        """Estimates; maps: consensus = μ, component-1 …, half1 and half2, mask; FSC between the halves' components; the
-        variance (eigenvalue) that each component adds."""
-        names = ("z", "z_covariance", "z_normal", "z_normal_covariance", "contrast", "log_likelihood")
-        estimates = {name: state.table[name].cpu().numpy() for name in names if name in state.table}
-        joint, curves, halves = (state.tensors[name].cpu() for name in ("joint", "fsc", "half_means"))
-        labels = ["consensus", *(f"component-{c}" for c in range(1, len(joint)))]
-        maps = dict(zip(labels, joint, strict=True)) | {"mask": state.tensors["mask"].cpu()}
-        maps |= {f"half{h + 1}": halves[h] for h in range(2)}
+        """See ``principal_volumes``; and the variance (eigenvalue) that each component adds."""
         how = "FSC at 0.143 between the half sets, each with mean, columns and covariance of its own; components masked"
-        figures: dict[str, dict[str, Any]] = {
-            f"resolution_{label}": {"value": resolution(curve, context.pixel_size), "unit": "Å", "how": how}
-            for label, curve in zip(labels, curves, strict=True)
-        }
-        how = "eigenvalue of the covariance of the volumes: squared length of the component, z having variance 1"
-        for label, map_ in zip(labels[1:], joint[1:], strict=True):
+        components, tried = state.tensors["joint"][1:], len(state.data["held_out"])
+        words, kept = principal_volumes.NO_MOTION, len(components)
+        if kept:
+            why = f"of {tried} components kept: {principal_volumes.CONFIRMED}"
+            words = f"{kept} {why}" if self.choose else f"{kept} components, as asked for"
+        found = principal_volumes.results(state, context.pixel_size, how, [words])
+        variances, how = (
+            {},
+            "eigenvalue of the covariance of the volumes: squared length of the component, z having variance 1",
+        )
+        for number, map_ in enumerate(components, 1):
             value = float(map_.double().square().sum())
-            figures[f"variance_{label}"] = {"value": value, "unit": "density²", "how": how}
-        named = {f"fsc_{label}": curve.numpy().astype(np.float32) for label, curve in zip(labels, curves, strict=True)}
-        kept, tried = len(joint) - 1, len(state.data["held_out"])
-        words = "no motion found: not one component raises the likelihood of images that it was not fitted to"
-        if kept and self.choose:
-            words = f"{kept} of {tried} components: each raises the likelihood of images that it was not fitted to"
-        elif kept:
-            words = f"{kept} components, as asked for"
-        return Results(estimates, maps, figures, named, notes=(words,))
+            variances[f"variance_component-{number}"] = {"value": value, "unit": "density²", "how": how}
+        return dataclasses.replace(found, metrics={**found.metrics, **variances})
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """z [n, K] → μ + Σ z_c U_c; None: μ."""
-        joint = state.tensors["joint"]
-
-        def decode(z: Tensor | None = None) -> Tensor:
-            return joint[:1] if z is None else joint[0] + torch.tensordot(z.to(joint), joint[1:], 1)
-
-        return decode
+        return principal_volumes.decoder(state)
 
 
 COVARIANCE = CovarianceVolumes()

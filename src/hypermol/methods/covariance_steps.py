@@ -8,13 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hypermol.conformations import gaussian_posterior, learned_posteriors
+from hypermol.conformations import gaussian_posterior
 from hypermol.engine import Contribution, Draws, State
 from hypermol.errors import ConfigError
 from hypermol.imaging import fourier_crop, fourier_pad
-from hypermol.kernels import slice_moments, volumes_to_grid
-from hypermol.maps import filtered, read_map, soft_sphere
+from hypermol.kernels import volumes_to_grid
+from hypermol.maps import centred_sphere, filtered
+from hypermol.methods.masks import first_mask
+from hypermol.methods.particle_images import Images
 from hypermol.methods.ppca_steps import Steps
+from hypermol.methods.principal_volumes import estimated, in_unit_variance
 from hypermol.metrics import fsc
 from hypermol.metrics.half_shells import half_shells
 from hypermol.reconstruction import (
@@ -65,8 +68,7 @@ class CovarianceSteps:
                 f"{settings.columns} columns span at most {2 * settings.columns} dimensions: expected "
                 f"z_dim ≤ subspace ≤ 2 columns, found z_dim = {settings.z_dim}, subspace = {settings.subspace}"
             )
-        sphere = settings.mask in ("auto", "sphere")
-        mask = _sphere(box) if sphere else read_map(settings.mask)[0].float()
+        mask = first_mask(settings.mask, box)
         data = {"box": box, "pixel_size": self.context.pixel_size, "points": self.context.points}
         return State(tensors={"mask": mask, "contrast_variance": torch.zeros(1, dtype=torch.float64)}, data=data)
 
@@ -84,7 +86,7 @@ class CovarianceSteps:
         )
         curve = found.curves.unmasked
         gain = profile_volume(smooth(curve.double()).clamp(FAINTEST_FSC, 1), box)
-        halves = torch.stack([filtered(map_ * _sphere(box), gain) for map_ in found.half_maps])
+        halves = torch.stack([filtered(map_ * centred_sphere(box), gain) for map_ in found.half_maps])
         agreed = int((curve > 0.143).int().cumprod(0).sum()) - 1
         band = max(4, min(box // 2 - 1, agreed + BEYOND, self.settings.finest))
         tensors |= {"basis": found.map[None], "maps": halves[:, None], "mean_fsc": curve, "half_means": found.half_maps}
@@ -114,7 +116,7 @@ class CovarianceSteps:
         box, small, tensors = self.context.box, self._column_box(state), dict(state.tensors)
         first, second = ColumnSums.completed(totals["sums"], small)
         if self.settings.mask == "auto":
-            rough = regularised_columns(first, second, _sphere(small))
+            rough = regularised_columns(first, second, centred_sphere(small))
             moving = rough.whole.square().sum(0).sqrt()
             pixel = self.context.pixel_size * box / small
             around = fourier_pad(molecule_mask(moving, pixel, 2 * pixel)[0], box, 3).clamp(0, 1)
@@ -133,15 +135,12 @@ class CovarianceSteps:
 
     def add_moments(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """The normal equations of the covariance in the subspace: of each half in its own, of all in the common one."""
-        parts = insertion(batch.limit(state.data["band"]), self.settings.oversampling)
-        owner = torch.nonzero(batch.valid)[:, 0]
-        first, second, common = self._grids(state)
-        totals: dict[str, Any] = {"common": self._pairs(common, parts, owner, batch.size)}
-        for half, grid in enumerate((first, second)):
-            some = torch.nonzero(parts.half == half)[:, 0]
-            own = torch.nonzero(batch.half == half)[:, 0]
-            place = torch.searchsorted(own, owner[some])
-            totals[f"half{half}"] = self._pairs(grid, _of(parts, some), place, len(own))
+        images, (*halves, common) = self._images(state, batch), self._grids(state)
+        own, whole = images.moments(halves, images.half), images.moments([common], torch.zeros_like(images.half))
+        totals: dict[str, Any] = {"common": pair_totals(*whole)}
+        for half in range(2):
+            some = images.half == half
+            totals[f"half{half}"] = pair_totals(own[0][some], own[1][some])
         counts = torch.stack([(batch.half == half).sum() for half in range(2)]).double()
         return Contribution({**totals, "counts": counts})
 
@@ -176,27 +175,18 @@ class CovarianceSteps:
 
     def estimate(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """What each particle is, under the final components."""
-        parts = insertion(batch.limit(state.data["band"]), self.settings.oversampling)
-        owner = torch.nonzero(batch.valid)[:, 0]
-        statistics = self._statistics(self._grids(state)[0], parts, owner, batch.size)
+        images = self._images(state, batch)
+        statistics = images.moments(self._grids(state), torch.zeros_like(images.half))
         found = gaussian_posterior(*statistics, float(state.tensors["contrast_variance"]))
-        rows = {"log_likelihood": found.log_evidence.float()}
-        if found.mean.shape[1]:
-            rows |= {"z": found.mean.float(), "z_covariance": found.covariance.float()}
-        if self.settings.contrast:
-            rows["contrast"] = found.contrast.float()
-        power = found.mean.square().sum(0) + found.covariance.diagonal(dim1=-2, dim2=-1).sum(0)
-        return Contribution({"power": power}, rows, {"nll": -found.log_evidence.sum()})
+        return estimated(found, self.settings.contrast)
 
     def unit_variance(self, state: State, totals: dict[str, Tensor]) -> State:
-        """What damping has taken from the components is taken from the unit of z as well: E[z²] = 1 as stated."""
-        if "z" not in state.table:
-            return state
-        unit = (totals["power"] / len(state.table["z"])).sqrt().clamp(min=1e-6).float()
-        joint, table = state.tensors["joint"].clone(), dict(state.table)
-        joint[1:] *= unit[:, None, None, None]
-        table |= learned_posteriors(table["z"] / unit, table["z_covariance"] / torch.outer(unit, unit))
+        """The unit of z."""
+        joint, table = in_unit_variance(state.tensors["joint"], state.table, totals["power of z"])
         return State(tensors={**state.tensors, "joint": joint}, table=table, data=state.data)
+
+    def _images(self, state: State, batch: Any) -> Images:
+        return Images.of(batch.limit(state.data["band"]), self.settings.oversampling)
 
     def _residual(self, state: State, batch: Any) -> Insertion:
         images = insertion(batch.limit(state.data["band"]), 1)
@@ -204,21 +194,6 @@ class CovarianceSteps:
 
     def _column_box(self, state: State) -> int:
         return min(self.context.box, 2 * (int(state.data["band"]) + 2))
-
-    def _pairs(self, grid: Tensor, parts: Insertion, owner: Tensor, count: int) -> Tensor:
-        return pair_totals(*self._statistics(grid, parts, owner, count))
-
-    def _statistics(self, grid: Tensor, parts: Insertion, owner: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Gram matrices and projections of ``count`` particles; ``owner``: that of each image."""
-        channels = grid.shape[-1]
-        gram = torch.zeros(count, channels, channels, dtype=torch.float64, device=owner.device)
-        projection = gram.new_zeros(count, channels)
-        if len(owner):
-            data = parts.numerator, parts.weight, parts.rotation, parts.lattice.k
-            found = slice_moments(grid, *data, parts.lattice.box, self.settings.oversampling)
-            gram.index_add_(0, owner, found[0])
-            projection.index_add_(0, owner, found[1])
-        return gram, projection
 
     def _grids(self, state: State) -> list[Tensor]:
         """Fourier grids of the means or bases, of each half, then of all; in the end of the final maps. Made once per
@@ -229,15 +204,6 @@ class CovarianceSteps:
             models = [maps] if final else [*maps, state.tensors["basis"]]
             self._sliced = maps, [volumes_to_grid(model, self.settings.oversampling) for model in models]
         return self._sliced[1]
-
-
-def _sphere(box: int) -> Tensor:
-    return soft_sphere(box, 0.42 * box, 0.06 * box)
-
-
-def _of(images: Insertion, some: Tensor) -> Insertion:
-    names = ("numerator", "weight", "rotation", "half")
-    return dataclasses.replace(images, **{name: getattr(images, name)[some] for name in names})
 
 
 def _with_mean(basis: Tensor, rows: Tensor) -> Tensor:

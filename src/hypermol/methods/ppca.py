@@ -10,17 +10,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from hypermol.engine import Phase, Program, State, Step
+from hypermol.methods import principal_volumes
 from hypermol.methods.method import Results
 from hypermol.methods.ppca_steps import Steps
-from hypermol.metrics import resolution
 from hypermol.specs import BuildContext, Count, Share, register
-
-SEEN = 0.143
 
 
 @register("method", "ppca")
@@ -81,52 +77,21 @@ class PrincipalVolumes:
         return Phase(name, (step,), passes, self.batch_size, apply_every=None, shuffle=False)
 
     def results(self, state: State, context: BuildContext) -> Results:
-        """Estimates; maps: consensus = μ, component-1 …, half1 and half2, mask; FSC between the halves' models."""
-        names = ("z", "z_covariance", "z_normal", "z_normal_covariance", "contrast", "log_likelihood")
-        estimates = {name: state.table[name].cpu().numpy() for name in names if name in state.table}
-        joint, halves, curves = (state.tensors[name].cpu() for name in ("joint", "half means", "fsc"))
-        labels = ["consensus", *(f"component-{c}" for c in range(1, len(joint)))]
-        maps = dict(zip(labels, joint, strict=True)) | {"mask": state.tensors["mask"].cpu()}
-        maps |= {f"half{h + 1}": halves[h] for h in range(2)}
+        """See ``principal_volumes``."""
         how = "FSC at 0.143 between two models, each fitted to one half set alone; no mask"
-        metrics = {
-            f"resolution_{label}": {"value": resolution(_once_seen(curve), context.pixel_size), "unit": "Å", "how": how}
-            for label, curve in zip(labels, curves, strict=True)
-        }
-        named = {f"fsc_{label}": curve.numpy().astype(np.float32) for label, curve in zip(labels, curves, strict=True)}
-        return Results(estimates, maps, metrics, named, notes=self._words(len(joint) - 1))
+        return principal_volumes.results(state, context.pixel_size, how, self._words(len(state.tensors["joint"]) - 1))
 
     def _words(self, kept: int) -> tuple[str, ...]:
         if kept == 0:
-            return (
-                "no motion found: not one component raises the likelihood of images that it was not fitted to; the "
-                "consensus map says all that there is to say",
-            )
-        words = (
-            f"{kept} of {self.z_dim} components kept: each raises the likelihood of images that it was not fitted to"
-        )
+            return (principal_volumes.NO_MOTION,)
+        words = f"{kept} of {self.z_dim} components kept: {principal_volumes.CONFIRMED}"
         if self.maps_by == "decoder":
             return (words,)
         return words, "maps at a conformation are made from the images near it: few components blur a turn"
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """z [n, K] → μ + Σ z_c U_c; None: μ."""
-        joint = state.tensors["joint"]
-
-        def decode(z: Tensor | None = None) -> Tensor:
-            if z is None:
-                return joint[:1]
-            return joint[0] + torch.tensordot(z.to(joint), joint[1:], 1)
-
-        return decode
+        return principal_volumes.decoder(state)
 
 
 PPCA = PrincipalVolumes()
-
-
-def _once_seen(curve: Tensor) -> Tensor:
-    """An FSC from where it first exceeds 0.143: a component may have next to nothing in its lowest shells."""
-    unseen = (curve[1:] > SEEN).int().cumsum(0) == 0  # shell 0 is the mean density alone
-    if bool(unseen.all()):
-        return curve
-    return torch.cat([curve[:1], torch.where(unseen, torch.ones_like(curve[1:]), curve[1:])])

@@ -6,20 +6,22 @@ import dataclasses
 from typing import Any
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
-from hypermol.conformations import GaussianPosterior, gaussian_posterior, learned_posteriors, truncated
+from hypermol.conformations import GaussianPosterior, gaussian_posterior, truncated
 from hypermol.engine import Contribution, Draws, State
-from hypermol.imaging import fourier_crop, fourier_pad
-from hypermol.kernels import slice_moments, volumes_to_grid
-from hypermol.maps import filtered, read_map, soft_sphere
+from hypermol.imaging import rebox
+from hypermol.kernels import volumes_to_grid
+from hypermol.maps import filtered
+from hypermol.methods.masks import first_mask
+from hypermol.methods.particle_images import Images, smallest_box
+from hypermol.methods.principal_volumes import estimated, in_unit_variance
 from hypermol.metrics import fsc, resolution
 from hypermol.reconstruction import (
-    Insertion,
     LinearInsertion,
     LinearSums,
-    insertion,
+    extended,
+    masked_within_gain,
     molecule_mask,
     ordered,
     power_from_fsc,
@@ -54,10 +56,8 @@ class Steps:
 
     def initial(self) -> State:
         """No maps yet; the mask is a sphere, or the one given."""
-        context, given = self.context, self.settings.mask
-        box, last = context.box, context.box // 2 - 1
-        sphere = given in ("auto", "sphere")
-        mask = soft_sphere(box, 0.42 * box, 0.06 * box) if sphere else read_map(given)[0].float()
+        context, box = self.context, self.context.box
+        mask, last = first_mask(self.settings.mask, box), box // 2 - 1
         band = min(last, max(LOWEST_BAND, round(self.settings.march_start * last)))
         data = {"box": box, "pixel_size": context.pixel_size, "points": context.points, "band": band}
         variance = torch.full((1,), START_CONTRAST_VARIANCE if self.settings.contrast else 0.0, dtype=torch.float64)
@@ -80,25 +80,16 @@ class Steps:
 
     def estimate(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """What each particle is, under the final components; the mean is back projected in every shell."""
-        whole = _Images.of(batch, self.settings.oversampling)
+        whole = Images.of(batch, self.settings.oversampling)
         images = whole.coarser(state.data["band"])
         found = self._posterior(state, images, torch.zeros_like(images.half))
-        rows = {"log_likelihood": found.log_evidence.float()}
-        if found.mean.shape[1]:
-            rows |= {"z": found.mean.float(), "z_covariance": found.covariance.float()}
-        if self.settings.contrast:
-            rows["contrast"] = found.contrast.float()
-        power = (found.mean**2).sum(0) + found.covariance.diagonal(dim1=-2, dim2=-1).sum(0)
+        contribution = estimated(found, self.settings.contrast)
         first, second = (part[whole.owner] for part in found.moments())
-        totals: dict[str, Any] = {
-            "power of z": torch.cat([power, power.new_tensor([float(len(found.mean))])]),
-            "mean": LinearInsertion(whole.parts, first[:, :1], second[:, :1, :1]),
-        }
-        return Contribution(totals, rows, {"nll": -found.log_evidence.sum()})
+        contribution.totals["mean"] = LinearInsertion(whole.parts, first[:, :1], second[:, :1, :1])
+        return contribution
 
     def finished(self, state: State, totals: dict[str, Tensor]) -> State:
-        """The mean in every shell, with half maps; z in units in which E[z²] = 1, as stated, and then under the
-        distribution that all particles show.
+        """The mean in every shell, with half maps; and the unit of z.
 
         Inside the band the mean is the one that was solved for together with the components; beyond it, plain.
         """
@@ -113,20 +104,17 @@ class Steps:
         power = torch.maximum(power, FAINTEST_GAIN * sums.noise())  # a map that ends abruptly cannot be masked
         far = filtered(sums.solve(power)[0], profile_volume(1 - within, box))
         gain = power / (power + sums.noise())
-        joint[0] = _masked(filtered(state.tensors["centre"], profile_volume(within, box)) + far, gain[0], mask)
-        *squares, count = totals["power of z"]
-        if squares:  # what damping has taken from the components is taken from the unit of z as well
-            unit = (torch.stack(squares) / count).sqrt().clamp(min=1e-6).to(joint)
-            joint[1:] *= unit[:, None, None, None]
-            z, covariance = state.table["z"] / unit, state.table["z_covariance"] / torch.outer(unit, unit)
-            state.table |= learned_posteriors(z, covariance)
+        near = filtered(state.tensors["centre"], profile_volume(within, box))
+        joint[0] = masked_within_gain(near + far, gain[0], mask, FAINTEST_GAIN)
+        joint, table = in_unit_variance(joint, state.table, totals["power of z"])
         curves = torch.cat([curve.to(state.tensors["fsc"]), state.tensors["fsc"][1:]])
-        return self._next(state, {"joint": joint, "half means": solved, "fsc": curves}, {})
+        tensors = {"joint": joint, "half_means": solved, "fsc": curves}
+        return State(tensors={**state.tensors, **tensors}, table=table, data=state.data)
 
     def held_out(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """How much each further component adds to the log-likelihood of images that its model never saw."""
         images = self._seen(state, batch)
-        gram, projection = self._statistics(state, images, 1 - images.half)
+        gram, projection = images.moments(self._grids(state), 1 - images.half)
         variance, counts = float(state.tensors["contrast_variance"]), range(gram.shape[1])
         found = [gaussian_posterior(*truncated(gram, projection, k), variance).log_evidence for k in counts]
         steps = torch.stack(found).diff(dim=0)
@@ -136,11 +124,11 @@ class Steps:
     def halves_maps(self, state: State, totals: dict[str, Tensor]) -> State:
         """M-step of each half; both brought to one gauge; the prior that their agreement gives; the next band."""
         channels, band = totals["moments"].shape[-1], state.data["band"]
-        box, coarse = self.context.box, _box_of(band, self.context.box)
+        box, coarse = self.context.box, smallest_box(band, self.context.box)
         sums = LinearSums.completed(totals["sums"], coarse, channels, self.settings.oversampling)
-        noise = _to_shells((sums[0].noise() + sums[1].noise()) / 2, box // 2)
+        noise = extended((sums[0].noise() + sums[1].noise()) / 2, box // 2)
         power = state.tensors["power"].double() if "power" in state.tensors else 3 * noise
-        solved = [_finer(half.solve(power[:, : coarse // 2], band), box) for half in sums]
+        solved = [rebox(half.solve(power[:, : coarse // 2], band), box) for half in sums]
         fresh = [whitened(maps, moment[0], moment) for maps, moment in zip(solved, totals["moments"], strict=True)]
         first, second = turned_alike(fresh[0], fresh[1], state.tensors["mask"])
         maps, tensors = torch.stack([first, second]), dict(state.tensors)
@@ -171,14 +159,15 @@ class Steps:
     def joint_maps(self, state: State, totals: dict[str, Tensor]) -> State:
         """M-step of all images, under the prior that the halves gave."""
         box, channels, mask = self.context.box, totals["moments"].shape[-1], state.tensors["mask"]
-        coarse, band = _box_of(state.data["band"], box), state.data["band"]
+        coarse, band = smallest_box(state.data["band"], box), state.data["band"]
         halves = LinearSums.completed(totals["sums"], coarse, channels, self.settings.oversampling)
         sums = LinearSums(halves[0].records.add_(halves[1].records), coarse, channels, self.settings.oversampling)
         moment, power = totals["moments"].sum(0), state.tensors["power"].double()
-        solved = _finer(sums.solve(power[:, : coarse // 2], band), box)
+        solved = rebox(sums.solve(power[:, : coarse // 2], band), box)
         maps = ordered(whitened(solved, moment[0], moment))
-        gain = power / (power + _to_shells(sums.noise(), box // 2))
-        joint = torch.stack([_masked(map_, row, mask) for map_, row in zip(maps, gain, strict=True)])
+        gain = power / (power + extended(sums.noise(), box // 2))
+        pairs = zip(maps, gain, strict=True)
+        joint = torch.stack([masked_within_gain(map_, row, mask, FAINTEST_GAIN) for map_, row in pairs])
         return self._next(state, {"joint": joint, "centre": maps[0]}, totals)
 
     def _mask(self, state: State, maps: Tensor, curves: Tensor) -> Tensor:
@@ -216,27 +205,11 @@ class Steps:
             }
         return State(tensors={**state.tensors, **tensors}, data={**state.data, **data})
 
-    def _statistics(self, state: State, images: _Images, model: Tensor) -> tuple[Tensor, Tensor]:
-        """Gram matrices and projections per particle; ``model`` [B]: which of the grids each particle is held to."""
-        grids, parts, kind = self._grids(state), images.parts, model[images.owner]
-        channels = grids[0].shape[-1]
-        gram = torch.zeros(len(model), channels, channels, dtype=torch.float64, device=model.device)
-        projection = gram.new_zeros(len(model), channels)
-        for which, grid in enumerate(grids):
-            some = torch.nonzero(kind == which)[:, 0]
-            if len(some) == 0:
-                continue
-            data = parts.numerator[some], parts.weight[some], parts.rotation[some], parts.lattice.k
-            found = slice_moments(grid, *data, parts.lattice.box, self.settings.oversampling)
-            gram.index_add_(0, images.owner[some], found[0])
-            projection.index_add_(0, images.owner[some], found[1])
-        return gram, projection
+    def _posterior(self, state: State, images: Images, model: Tensor) -> GaussianPosterior:
+        statistics = images.moments(self._grids(state), model)
+        return gaussian_posterior(*statistics, float(state.tensors["contrast_variance"]))
 
-    def _posterior(self, state: State, images: _Images, model: Tensor) -> GaussianPosterior:
-        gram, projection = self._statistics(state, images, model)
-        return gaussian_posterior(gram, projection, float(state.tensors["contrast_variance"]))
-
-    def _sums(self, posterior: GaussianPosterior, images: _Images, learn_contrast: bool = True) -> Contribution:
+    def _sums(self, posterior: GaussianPosterior, images: Images, learn_contrast: bool = True) -> Contribution:
         first, second = posterior.moments()
         squared = posterior.contrast**2 + posterior.contrast_variance
         moments = torch.zeros(2, *second.shape[1:], dtype=torch.float64, device=second.device)
@@ -253,60 +226,16 @@ class Steps:
         maps = state.tensors["joint"] if "joint" in state.tensors else state.tensors["maps"]
         if self._sliced[0] is not maps:
             models = [maps] if "joint" in state.tensors else list(maps)
-            coarse = (_coarser(m, _box_of(state.data["band"], self.context.box)) for m in models)
+            coarse = (rebox(m, smallest_box(state.data["band"], self.context.box)) for m in models)
             self._sliced = maps, [volumes_to_grid(m, self.settings.oversampling) for m in coarse]
         return self._sliced[1]
 
-    def _seen(self, state: State, batch: Any) -> _Images:
+    def _seen(self, state: State, batch: Any) -> Images:
         """The images up to the present band."""
         band = state.data["band"]
-        return _Images.of(batch.limit(band), self.settings.oversampling).coarser(band)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Images:
-    """The valid images of a batch ready for slicing and insertion; owner [n]: the particle of each; half [B]."""
-
-    parts: Insertion
-    owner: Tensor
-    half: Tensor
-
-    @staticmethod
-    def of(batch: Any, oversampling: int) -> _Images:
-        return _Images(insertion(batch, oversampling), torch.nonzero(batch.valid)[:, 0], batch.half)
-
-    def coarser(self, band: int) -> _Images:
-        """The same up to a shell, on the smallest grid that holds it."""
-        box = _box_of(band, self.parts.lattice.box)
-        return dataclasses.replace(self, parts=self.parts.coarser(band, box))
-
-
-def _box_of(band: int, box: int) -> int:
-    """The smallest box, not above ``box``, whose whole shells reach ``band`` and whose transform is fast."""
-    return min(box, 2 * next_fast_len(band + 1, real=False))
-
-
-def _coarser(maps: Tensor, box: int) -> Tensor:
-    """Maps in a smaller box over the same field of view, with the same transforms."""
-    return fourier_crop(maps, box, dims=3) * (maps.shape[-1] / box) ** 3
-
-
-def _finer(maps: Tensor, box: int) -> Tensor:
-    """Back from ``_coarser``, with nothing beyond what the smaller box held."""
-    return fourier_pad(maps, box, dims=3) * (maps.shape[-1] / box) ** 3
-
-
-def _to_shells(rows: Tensor, shells: int) -> Tensor:
-    """Rows [C, S] extended to more shells by their last values."""
-    return torch.cat([rows, rows[:, -1:].expand(-1, shells - rows.shape[1])], 1)
+        return Images.of(batch.limit(band), self.settings.oversampling).coarser(band)
 
 
 def _first_channels(state: State, channels: int) -> dict[str, Tensor]:
     tensors = {name: state.tensors[name][:channels].contiguous() for name in ("power", "fsc")}
     return {**tensors, "maps": state.tensors["maps"][:, :channels].contiguous()}
-
-
-def _masked(map_: Tensor, gain: Tensor, mask: Tensor) -> Tensor:
-    """Masked before the radial filter: noise at the mask's edge would leak from strong shells into damped ones."""
-    box, gain = map_.shape[-1], gain.clamp(min=FAINTEST_GAIN)
-    return filtered(filtered(map_, profile_volume(1 / gain, box)) * mask, profile_volume(gain, box))

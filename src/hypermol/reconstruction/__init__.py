@@ -18,6 +18,6 @@ from hypermol.reconstruction.regression import (
     nested_half_maps,
     regression_map,
 )
-from hypermol.reconstruction.shells import Profile, profile_volume, shell_mean, shell_means
-from hypermol.reconstruction.support import fourier_gain, real_space_gain
+from hypermol.reconstruction.shells import Profile, extended, profile_volume, shell_mean, shell_means
+from hypermol.reconstruction.support import fourier_gain, masked_within_gain, real_space_gain
 from hypermol.reconstruction.wiener import EMPTY_FRACTION, half_map, signal_power, weighted_map, wiener_map

@@ -59,7 +59,7 @@ class ColumnInsertion:
         if total is None:
             shape = (2, len(self.places), *grid_shape(self.box, oversampling), RECORD)
             total = torch.zeros(shape, dtype=torch.float32, device=images.weight.device)
-        k = images.lattice.k * (images.lattice.box / self.box)
+        k = images.lattice.in_box(self.box).k
         data = images.numerator, images.weight, images.rotation, images.half
         insert_columns(*data, self.places, self.width, k, self.box, total, oversampling)
         return total

@@ -74,6 +74,12 @@ class Profile:
         return self.table[squared_radius(slab, self.box, self.oversampling).to(self.table.device)]
 
 
+def extended(curves: Float[Tensor, "*c s"], shells: int, value: float | None = None) -> Float[Tensor, "*c t"]:
+    """Curves for more shells: ``value``, or their last one, from there on."""
+    last = curves[..., -1:] if value is None else torch.full_like(curves[..., -1:], value)
+    return torch.cat([curves, last.expand(*curves.shape[:-1], shells - curves.shape[-1])], -1).contiguous()
+
+
 def profile_volume(values: Float[Tensor, " s"], box: int) -> Float[Tensor, "d d h"]:
     """A profile given per shell on the rfftn layout [D, D, D/2 + 1] of the box (origin first)."""
     return torch.fft.ifftshift(Profile.of(values, box, oversampling=1)[slice(0, box)], dim=(0, 1))

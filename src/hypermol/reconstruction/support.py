@@ -44,6 +44,15 @@ def real_space_gain(
     return (value * rim).to(first.dtype)
 
 
+def masked_within_gain(
+    map_: Float[Tensor, "d d d"], gain: Float[Tensor, " s"], mask: Float[Tensor, "d d d"], faintest: float
+) -> Float[Tensor, "d d d"]:
+    """A map that was damped by ``gain`` per shell, masked as if the mask had come first: noise at the mask's edge would
+    otherwise leak from strong shells into damped ones. Gains below ``faintest`` are taken for that."""
+    box, gain = map_.shape[-1], gain.clamp(min=faintest)
+    return filtered(filtered(map_, profile_volume(1 / gain, box)) * mask, profile_volume(gain, box))
+
+
 def signal_to_noise(fsc: Float[Tensor, " s"]) -> Float[Tensor, " s"]:
     """F/(1 - F) of a half map per shell, float64; F smoothed and limited to 0.001 … 0.999."""
     limited = smooth(fsc.double()).clamp(*_FSC_RANGE)
