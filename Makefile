@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine clean
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine test-triton clean
 
 # make demo: simulate a molecule that moves, reconstruct it, and write a report.
 demo: $(VENV)/.ready
@@ -15,6 +15,11 @@ test: $(VENV)/.ready-test
 
 test-slow: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -m slow --timeout=3600
+
+# The GPU kernels without a GPU: Triton's interpreter, and compilation to machine code. triton is 190 MB: not in test.
+test-triton: $(VENV)/.ready-test
+	$(BIN)/python -c "import triton" 2>/dev/null || $(BIN)/pip install --quiet triton==3.7.1
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels
 
 lint: $(VENV)/.ready-lint
 	$(BIN)/ruff check .
@@ -35,7 +40,12 @@ $(VENV)/.ready-test: $(VENV)/.ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test]"
 	touch $@
 
-$(VENV)/.ready-lint: $(VENV)/.ready
+$(VENV)/.ready-# The GPU kernels without a GPU: Triton's interpreter, and compilation to machine code. triton is 190 MB: not in test.
+test-triton: $(VENV)/.ready-test
+	$(BIN)/python -c "import triton" 2>/dev/null || $(BIN)/pip install --quiet triton==3.7.1
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels
+
+lint: $(VENV)/.ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[lint]"
 	touch $@
 

@@ -1,9 +1,13 @@
 """Columns of the covariance: the compiled loop, the plain reference, and dense least squares pair by pair."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from interpreter import interpreted
 
+import hypermol.kernels as kernels
 from hypermol.errors import ConfigError
 from hypermol.imaging import Lattice, random_rotations
 from hypermol.kernels import columns_reference, grid_shape, insert_columns, symmetrise_moments
@@ -25,16 +29,23 @@ def images(dtype: torch.dtype = torch.float64, band: int | None = None) -> dict[
     }
 
 
-def sums_of(dtype: torch.dtype = torch.float64, oversampling: int = 1, band: int | None = None) -> torch.Tensor:
+@pytest.fixture(params=["compiled", "triton"])
+def kernel(request: pytest.FixtureRequest) -> Any:
+    return kernels if request.param == "compiled" else interpreted("columns_triton")
+
+
+def sums_of(
+    dtype: torch.dtype = torch.float64, oversampling: int = 1, band: int | None = None, kernel: Any = kernels
+) -> torch.Tensor:
     out = torch.zeros(2, len(PLACES), *grid_shape(BOX, oversampling), RECORD, dtype=dtype)
     k = Lattice.disc(BOX, band, dtype=dtype).k
-    insert_columns(*images(dtype, band).values(), PLACES.to(dtype), WIDTH, k, BOX, out, oversampling)
+    kernel.insert_columns(*images(dtype, band).values(), PLACES.to(dtype), WIDTH, k, BOX, out, oversampling)
     return out
 
 
 @pytest.mark.parametrize(("oversampling", "band"), [(1, None), (2, None), (2, 2)])
-def test_compiled_columns_equal_the_reference(oversampling: int, band: int | None) -> None:
-    found, expected = sums_of(oversampling=oversampling, band=band), torch.zeros(0)
+def test_columns_equal_the_reference(kernel: Any, oversampling: int, band: int | None) -> None:
+    found = sums_of(oversampling=oversampling, band=band, kernel=kernel)
     expected = torch.zeros_like(found)
     data = *images(band=band).values(), PLACES, WIDTH, Lattice.disc(BOX, band, dtype=torch.float64).k, BOX
     columns_reference.insert_columns(*data, expected, oversampling)

@@ -52,3 +52,35 @@ def test_image_formation_runs_in_both_precisions():
         for part in image_formation(torch.device("cpu"), dtype):
             assert bool(part.isfinite().all())
     assert Lattice.disc(16).limit(4).size == Lattice.disc(16, 4).size
+
+
+def grid_statistics(device):
+    """What the closed-form methods take from images: Gram matrices, sums of moments, of separate maps, of columns."""
+    generator, box, images, channels = torch.Generator().manual_seed(1), 16, 9, 3
+    k = Lattice.disc(box).k.to(device)
+    numerator = torch.randn(images, len(k), generator=generator, dtype=torch.complex64).to(device)
+    weight = torch.rand(images, len(k), generator=generator).to(device)
+    rotation = random_rotations(images, generator).to(device)
+    volumes = torch.randn(channels, box, box, box, generator=generator).to(device)
+    grid, half = kernels.volumes_to_grid(volumes), (torch.arange(images) % 2).to(device)
+    first, second = torch.rand(images, channels, generator=generator), torch.rand(images, 6, generator=generator)
+    moments = torch.zeros(2, *kernels.grid_shape(box), kernels.record_size(channels), device=device)
+    data = numerator, weight, rotation, first.to(device), second.to(device), half
+    kernels.insert_moments(*data, k, box, moments)
+    separate = torch.zeros(2, *kernels.grid_shape(box), 3 * channels, device=device)
+    kernels.insert_separate(*data[:4], data[4][:, :channels].contiguous(), half, k, box, separate)
+    places = torch.tensor([[2.0, 0.0, -1.0], [-1.0, 1.7, 0.4]], device=device)
+    columns = torch.zeros(2, len(places), *kernels.grid_shape(box, 1), 5, device=device)
+    kernels.insert_columns(numerator, weight, rotation, half, places, 1.3, k, box, columns, 1)
+    slices = numerator, weight, rotation, k, box
+    return *kernels.slice_moments(grid, *slices), *kernels.slice_separate(grid, *slices), moments, separate, columns
+
+
+def test_statistics_on_a_gpu_are_those_of_the_cpu(device):
+    for found, expected in zip(grid_statistics(device), grid_statistics(torch.device("cpu")), strict=True):
+        assert found.device.type == "cuda"
+        torch.testing.assert_close(found.cpu(), expected, atol=2e-4 * float(expected.abs().max()), rtol=0)
+
+
+def test_statistics_are_finite_on_the_cpu():
+    assert all(bool(part.isfinite().all()) for part in grid_statistics(torch.device("cpu")))

@@ -1,8 +1,12 @@
 """Statistics of linear families: the compiled loops against the plain reference, and that against its definition."""
 
+from typing import Any
+
 import pytest
 import torch
+from interpreter import interpreted
 
+import hypermol.kernels as kernels
 from hypermol.errors import ConfigError
 from hypermol.imaging import Lattice, random_rotations
 from hypermol.kernels import (
@@ -46,11 +50,16 @@ def conformations() -> tuple[torch.Tensor, torch.Tensor]:
     return first, torch.rand(IMAGES, MOMENTS, generator=generator, dtype=torch.float64)
 
 
-def sums_of(dtype: torch.dtype = torch.float64) -> torch.Tensor:
+@pytest.fixture(params=["compiled", "triton"])
+def kernel(request: pytest.FixtureRequest) -> Any:
+    return kernels if request.param == "compiled" else interpreted("moments_triton")
+
+
+def sums_of(dtype: torch.dtype = torch.float64, kernel: Any = kernels) -> torch.Tensor:
     given, (first, second), half = images(), conformations(), torch.arange(IMAGES) % 2
     out = torch.zeros(2, *grid_shape(BOX), record_size(CHANNELS), dtype=dtype)
     data = given["numerator"], given["weight"], given["rotation"], first, second, half
-    insert_moments(*data, given["k"], BOX, out)
+    kernel.insert_moments(*data, given["k"], BOX, out)
     return out
 
 
@@ -66,18 +75,20 @@ def test_gram_and_projection_are_the_parabola_of_the_likelihood() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])
-def test_compiled_slices_equal_the_reference(dtype: torch.dtype, tolerance: float) -> None:
+def test_slices_equal_the_reference(kernel: Any, dtype: torch.dtype, tolerance: float) -> None:
     given, grid = images(dtype), some_grid(dtype)
     for found, expected in zip(
-        slice_moments(grid, **given, box=BOX), moments_reference.slice_moments(grid, **given, box=BOX), strict=True
+        kernel.slice_moments(grid, **given, box=BOX),
+        moments_reference.slice_moments(grid, **given, box=BOX),
+        strict=True,
     ):
         assert found.dtype == torch.float64
         torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max()))
 
 
-def test_compiled_insertion_equals_the_reference_in_each_half() -> None:
+def test_insertion_equals_the_reference_in_each_half(kernel: Any) -> None:
     given, (first, second), half = images(), conformations(), torch.arange(IMAGES) % 2
-    found = sums_of()
+    found = sums_of(kernel=kernel)
     for own in range(2):
         some, expected = half == own, torch.zeros_like(found[0])
         data = given["numerator"][some], given["weight"][some], given["rotation"][some], first[some], second[some]
@@ -133,12 +144,16 @@ def test_one_channel_is_plain_back_projection() -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_a_pose_that_is_not_a_number_shows_and_sums_of_another_shape_are_refused() -> None:
+def test_a_pose_that_is_not_a_number_shows(kernel: Any) -> None:
     given = images()
     given["rotation"][2] = torch.nan
-    gram, _ = slice_moments(some_grid(), **given, box=BOX)
+    gram, _ = kernel.slice_moments(some_grid(), **given, box=BOX)
     assert gram[2].isnan().any()
     assert gram[[0, 1, 3]].isfinite().all()
+
+
+def test_sums_of_another_shape_are_refused() -> None:
+    given = images()
     first, second = conformations()
     half, out = torch.zeros(IMAGES, dtype=torch.long), torch.zeros(1, *grid_shape(BOX), 5)
     with pytest.raises(ConfigError, match="expected"):

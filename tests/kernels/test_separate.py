@@ -1,9 +1,13 @@
 """Statistics of separate maps: the compiled loops against the plain reference, and both against those of moments."""
 
+from typing import Any
+
 import pytest
 import torch
+from interpreter import interpreted
 from test_moments import BOX, CHANNELS, IMAGES, images, some_grid
 
+import hypermol.kernels as kernels
 from hypermol.errors import ConfigError
 from hypermol.kernels import (
     grid_shape,
@@ -28,10 +32,16 @@ def shares() -> tuple[torch.Tensor, torch.Tensor]:
     return first.masked_fill(absent, 0), second.masked_fill(absent, 0)
 
 
-def sums_of(dtype: torch.dtype = torch.float64) -> torch.Tensor:
+@pytest.fixture(params=["compiled", "triton"])
+def kernel(request: pytest.FixtureRequest) -> Any:
+    return kernels if request.param == "compiled" else interpreted("separate_triton")
+
+
+def sums_of(dtype: torch.dtype = torch.float64, kernel: Any = kernels) -> torch.Tensor:
     given = images()
     out = torch.zeros(2, *grid_shape(BOX), 3 * CHANNELS, dtype=dtype)
-    insert_separate(given["numerator"], given["weight"], given["rotation"], *shares(), HALF, given["k"], BOX, out)
+    data = given["numerator"], given["weight"], given["rotation"], *shares(), HALF, given["k"], BOX
+    kernel.insert_separate(*data, out)
     return out
 
 
@@ -43,16 +53,16 @@ def test_slices_are_the_diagonal_of_the_gram_matrix() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])
-def test_compiled_slices_equal_the_reference(dtype: torch.dtype, tolerance: float) -> None:
+def test_slices_equal_the_reference(kernel: Any, dtype: torch.dtype, tolerance: float) -> None:
     given, grid = images(dtype), some_grid(dtype)
     expected = separate_reference.slice_separate(grid, **given, box=BOX)
-    for found, wanted in zip(slice_separate(grid, **given, box=BOX), expected, strict=True):
+    for found, wanted in zip(kernel.slice_separate(grid, **given, box=BOX), expected, strict=True):
         assert found.dtype == torch.float64
         torch.testing.assert_close(found, wanted, rtol=tolerance, atol=tolerance * float(wanted.abs().max()))
 
 
-def test_compiled_insertion_equals_the_reference_in_each_half() -> None:
-    given, found = images(), sums_of()
+def test_insertion_equals_the_reference_in_each_half(kernel: Any) -> None:
+    given, found = images(), sums_of(kernel=kernel)
     for half in range(2):
         (first, second), some = shares(), half == HALF
         expected = torch.zeros(*grid_shape(BOX), 3 * CHANNELS, dtype=torch.float64)

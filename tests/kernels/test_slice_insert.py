@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interpreter import interpreted
 
 import hypermol.kernels as kernels
 from hypermol.errors import ConfigError, DataError
@@ -30,9 +31,9 @@ class Compiled:
         return tuple(None if array is None else torch.from_numpy(array) for array in found)
 
 
-@pytest.fixture(params=[slice_insert, Compiled, kernels], ids=["reference", "numba", "dispatch"])
+@pytest.fixture(params=[slice_insert, Compiled, kernels, "triton"], ids=["reference", "numba", "dispatch", "triton"])
 def kernel(request):
-    return request.param
+    return interpreted("slice_insert_triton") if request.param == "triton" else request.param
 
 
 def sample(seed=0, channels=2, points=40, oversampling=2, dtype=torch.float64, reach=0.43):

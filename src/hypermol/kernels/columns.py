@@ -6,7 +6,8 @@ around ξ, and for each image b = Σ_p K(p) n_p and W = Σ_p K(p) w C²_p, the l
 back projection of n b* - (noise of the pixels in K) over that of w C² W (Gilles & Singer 2025, PNAS 122:e2419140122).
 
 A record of five numbers per node: n b* as two Hermitian functions (those of n Re b and n Im b, real and imaginary
-parts), then the weight: Σ(·, ξ) is the first less i times the second. numba on the CPU, torch elsewhere.
+parts), then the weight: Σ(·, ξ) is the first less i times the second. numba on the CPU, triton on a GPU,
+torch elsewhere.
 
 Cost that cannot be avoided: a slice passes within ``width`` of a ξ at distance r in a share ``width``/r of the images,
 and each of those reads and writes 8 corners of 20 bytes per image point.
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.kernels import columns_reference as reference
-from hypermol.kernels.compiled import as_array, compiled_runs, loops
+from hypermol.kernels.compiled import as_array, compiled_runs, loops, on_gpu, triton_runs
 from hypermol.kernels.grid import grid_shape
 from hypermol.shapes import Complex, Float, Int
 
@@ -49,8 +50,8 @@ def insert_columns(
     if len(places) and float(places.norm(dim=1).min()) <= width:
         raise ConfigError(f"columns of a covariance must lie farther than {width} shells from the origin")
     if not compiled_runs(numerator, weight, rotation, out):
-        data = numerator, weight, rotation, half, places, width, k, box, out, oversampling
-        reference.insert_columns(*data)
+        run = on_gpu("columns") if triton_runs(numerator, weight, rotation, half, k, out) else reference
+        run.insert_columns(numerator, weight, rotation, half, places, width, k, box, out, oversampling)
         return
     pixels = torch.round(k.double() * box).long()
     arrays = [as_array(t) for t in (numerator, weight, rotation, half)]

@@ -1,4 +1,4 @@
-"""What every compiled kernel needs: where it may run, its arguments as arrays, numba with torch's threads."""
+"""What every compiled kernel needs: where it may run, its module, its arguments, numba with torch's threads."""
 
 from functools import cache
 from importlib import import_module
@@ -14,6 +14,17 @@ def compiled_runs(*tensors: Tensor) -> bool:
     return has_numba() and all(tensor.device.type == "cpu" for tensor in tensors)
 
 
+def triton_runs(*tensors: Tensor) -> bool:
+    """Whether the GPU kernels may be used: triton is installed, and everything is on a GPU."""
+    return has_triton() and all(tensor.device.type == "cuda" for tensor in tensors)
+
+
+@cache
+def has_triton() -> bool:
+    """Whether triton is installed."""
+    return find_spec("triton") is not None
+
+
 @cache
 def has_numba() -> bool:
     """Whether numba is installed."""
@@ -23,6 +34,11 @@ def has_numba() -> bool:
 def as_array(tensor: Tensor) -> Any:
     """The tensor's own memory as a numpy array; a copy only where it is strided, or a lazy conjugate or negative."""
     return tensor.detach().contiguous().resolve_conj().resolve_neg().numpy()
+
+
+def on_gpu(kernel: str) -> Any:
+    """The module ``{kernel}_triton``."""
+    return import_module(f"hypermol.kernels.{kernel}_triton")
 
 
 def loops(kernel: str) -> Any:

@@ -1,4 +1,5 @@
-"""Which slice and insert runs where: numba on the CPU, the torch reference elsewhere and for pose gradients."""
+"""Which slice and insert runs where: numba on the CPU, triton on a GPU, the torch reference elsewhere and for gradients
+of poses."""
 
 from typing import Any
 
@@ -6,8 +7,8 @@ import torch
 from torch import Tensor
 
 from hypermol.kernels import slice_insert, slice_insert_numba
-from hypermol.kernels.compiled import as_array, compiled_runs, set_threads
-from hypermol.kernels.slice_insert import Grids, empty_grids
+from hypermol.kernels.compiled import as_array, compiled_runs, on_gpu, set_threads, triton_runs
+from hypermol.kernels.slice_insert import Grids, check_grid, empty_grids
 from hypermol.shapes import Complex, Float
 
 
@@ -15,7 +16,7 @@ def slice_grid(
     grid: Complex[Tensor, "z y x c"], k3: Float[Tensor, "*batch p 3"], box: int, oversampling: int = 2
 ) -> Complex[Tensor, "*batch p c"]:
     """Values of a Fourier half grid at points ``k3`` (cycles/pixel); see ``slice_insert.slice_grid``."""
-    if not compiled_runs(grid, k3) or _tracked(k3):
+    if not _compiled(grid, k3) or _tracked(k3):
         return slice_insert.slice_grid(grid, k3, box, oversampling)
     if _tracked(grid):
         return _Slice.apply(grid, k3, box, oversampling)
@@ -32,7 +33,7 @@ def insert_grid(
 ) -> Grids:
     """Adjoint of ``slice_grid``, and the same for real weights; see ``slice_insert.insert_grid``."""
     tensors = [t for t in (values, weights, k3, *(out or ())) if t is not None]
-    if not compiled_runs(*tensors) or _tracked(*tensors):
+    if not _compiled(*tensors) or _tracked(*tensors):
         return slice_insert.insert_grid(values, weights, k3, box, oversampling, out)
     return _insert(values, weights, k3, box, oversampling, out)
 
@@ -54,6 +55,9 @@ class _Slice(torch.autograd.Function):
 
 
 def _slice(grid: Tensor, k3: Tensor, box: int, oversampling: int) -> Tensor:
+    if triton_runs(grid, k3):
+        check_grid(tuple(grid.shape[:3]), box, oversampling)
+        return on_gpu("slice_insert").slice_grid(grid, k3, box, oversampling)
     set_threads(torch.get_num_threads())
     arrays = as_array(grid), as_array(k3)
     return torch.from_numpy(slice_insert_numba.slice_grid(*arrays, box, oversampling))
@@ -62,12 +66,19 @@ def _slice(grid: Tensor, k3: Tensor, box: int, oversampling: int) -> Tensor:
 def _insert(
     values: Tensor, weights: Tensor | None, k3: Tensor, box: int, oversampling: int, out: Grids | None = None
 ) -> Grids:
-    set_threads(torch.get_num_threads())
     grid, weight_grid = out or empty_grids(values, weights, box, oversampling)
+    if triton_runs(values, k3, grid):
+        check_grid(tuple(grid.shape[:3]), box, oversampling)
+        return on_gpu("slice_insert").insert_grid(values, weights, k3, box, oversampling, (grid, weight_grid))
+    set_threads(torch.get_num_threads())
     arrays = as_array(values), None if weights is None else as_array(weights), as_array(k3)
     target = grid.numpy(), None if weight_grid is None else weight_grid.numpy()
     slice_insert_numba.insert_grid(*arrays, box, oversampling, target)
     return grid, weight_grid
+
+
+def _compiled(*tensors: Tensor) -> bool:
+    return compiled_runs(*tensors) or triton_runs(*tensors)
 
 
 def _tracked(*tensors: Tensor) -> bool:

@@ -5,7 +5,7 @@ on one half grid. From the grid: Gram matrix and projections of each image. Onto
 record of F = 2 C + C (C + 1)/2 numbers per node: C numerators (real, imaginary), then the lower triangle of a matrix.
 
 Cost that cannot be avoided, per image point: reading 8 corners of 8 C bytes, or reading and writing 8 of 4 F.
-numba on the CPU, torch elsewhere.
+numba on the CPU, triton on a GPU, torch elsewhere.
 """
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.kernels import moments_reference as reference
-from hypermol.kernels.compiled import as_array, compiled_runs, loops
+from hypermol.kernels.compiled import as_array, compiled_runs, loops, on_gpu, triton_runs
 from hypermol.kernels.grid import grid_shape, symmetrise_grid
 from hypermol.kernels.slice_insert import check_grid
 from hypermol.shapes import Complex, Float, Int
@@ -35,7 +35,8 @@ def slice_moments(
     """
     check_grid(tuple(grid.shape[:3]), box, oversampling)
     if not compiled_runs(grid, numerator, weight, rotation, k):
-        return reference.slice_moments(grid, numerator, weight, rotation, k, box, oversampling)
+        run = on_gpu("moments") if triton_runs(grid, numerator, weight, rotation, k) else reference
+        return run.slice_moments(grid, numerator, weight, rotation, k, box, oversampling)
     channels, images = grid.shape[-1], len(rotation)
     gram = torch.empty(images, channels, channels, dtype=torch.float64)
     projection = torch.empty(images, channels, dtype=torch.float64)
@@ -70,6 +71,9 @@ def insert_moments(
             f"sums of moments: expected [halves, {', '.join(map(str, expected))}] for {channels} channels in a box of "
             f"{box} px, found {tuple(out.shape)} with {moments} second moments"
         )
+    if triton_runs(numerator, weight, rotation, first, second, half, k, out):
+        on_gpu("moments").insert_moments(numerator, weight, rotation, first, second, half, k, box, out, oversampling)
+        return
     if not compiled_runs(numerator, weight, rotation, first, second, k, out):
         for own in range(len(out)):
             some = half == own

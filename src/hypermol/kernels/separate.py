@@ -5,7 +5,7 @@ grid, so that one walk over an image's points serves them all. Onto a grid: one 
 map its numerator (real, imaginary) and its weight.
 
 Cost that cannot be avoided, per image point: reading 8 corners of 8 C bytes, or reading and writing 8 of 12 bytes for
-each map in which the image has a part. numba on the CPU, torch elsewhere.
+each map in which the image has a part. numba on the CPU, triton on a GPU, torch elsewhere.
 """
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.kernels import separate_reference as reference
-from hypermol.kernels.compiled import as_array, compiled_runs, loops
+from hypermol.kernels.compiled import as_array, compiled_runs, loops, on_gpu, triton_runs
 from hypermol.kernels.grid import grid_shape, symmetrise_grid
 from hypermol.kernels.slice_insert import check_grid
 from hypermol.shapes import Complex, Float, Int
@@ -38,7 +38,8 @@ def slice_separate(
     """
     check_grid(tuple(grid.shape[:3]), box, oversampling)
     if not compiled_runs(grid, numerator, weight, rotation, k):
-        return reference.slice_separate(grid, numerator, weight, rotation, k, box, oversampling)
+        run = on_gpu("separate") if triton_runs(grid, numerator, weight, rotation, k) else reference
+        return run.slice_separate(grid, numerator, weight, rotation, k, box, oversampling)
     power = torch.empty(len(rotation), grid.shape[-1], dtype=torch.float64)
     overlap = torch.empty_like(power)
     records = torch.view_as_real(grid.contiguous()).flatten(-2)
@@ -72,6 +73,9 @@ def insert_separate(
             f"sums of {first.shape[1]} maps in a box of {box} px: expected [halves, {', '.join(map(str, expected))}], "
             f"found {tuple(out.shape)}"
         )
+    if triton_runs(numerator, weight, rotation, first, second, half, k, out):
+        on_gpu("separate").insert_separate(numerator, weight, rotation, first, second, half, k, box, out, oversampling)
+        return
     if not compiled_runs(numerator, weight, rotation, first, second, k, out):
         for own in range(len(out)):
             some = half == own

@@ -20,7 +20,7 @@ import numpy as np
 from torch import Tensor
 
 from hypermol.benchmarks.circumstances import ROOT, circumstances, write_result
-from hypermol.benchmarks.known_poses.contestants import OURS, PEER, simulate, train
+from hypermol.benchmarks.known_poses.contestants import LONGER, OURS, PEER, simulate, train
 from hypermol.benchmarks.known_poses.size import Size
 from hypermol.benchmarks.known_poses.summary import summary
 from hypermol.runs import write_text
@@ -93,7 +93,8 @@ def _lap(name: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
 
 def _long(name: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
     data = _data(folder / "data", size.particles, size, seed)
-    trained = train(name, data, _fresh(folder / _slug(name)), size, size.epochs, seed)
+    epochs = round(size.epochs * LONGER.get(name, 1))
+    trained = train(name, data, _fresh(folder / _slug(name)), size, epochs, seed)
     return {
         "name": name,
         "seed": seed,

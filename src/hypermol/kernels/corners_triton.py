@@ -1,0 +1,87 @@
+"""The walk of the GPU kernels over the eight corners around points. Imports triton: import it only where it is used.
+
+One record per node, as on the CPU. Blocks of points are one axis of a tile and the numbers of a record the other, so
+that neighbouring threads touch neighbouring numbers of a corner. Corners beyond the grid, and points that are not
+finite, read 0 and insert nothing.
+"""
+
+from typing import no_type_check
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+@no_type_check
+def mirrored(x, y, z):
+    """Points in the stored half of space; -1 where they were mirrored to get there, else 1; and whether they are
+    finite: those that are not are put beyond every grid."""
+    finite = tl.abs(x) + tl.abs(y) + tl.abs(z) < float("inf")
+    x, y, z = tl.where(finite, x, 1e30), tl.where(finite, y, 0.0), tl.where(finite, z, 0.0)
+    flip = (x < 0) | ((x == 0) & ((y < 0) | ((y == 0) & (z < 0))))
+    sign = tl.where(flip, -1.0, 1.0).to(x.dtype)
+    return x * sign, y * sign, z * sign, sign, finite
+
+
+@triton.jit
+@no_type_check
+def place(rotation, k, p, there, size):
+    """Points ``p`` of one image, in grid steps, ``mirrored``. rotation: of that image; k: of all points."""
+    kx = tl.load(k + 2 * p, mask=there, other=0.0)
+    ky = tl.load(k + 2 * p + 1, mask=there, other=0.0)
+    x = (tl.load(rotation) * kx + tl.load(rotation + 3) * ky) * size
+    y = (tl.load(rotation + 1) * kx + tl.load(rotation + 4) * ky) * size
+    z = (tl.load(rotation + 2) * kx + tl.load(rotation + 5) * ky) * size
+    return mirrored(x, y, z)
+
+
+@triton.jit
+@no_type_check
+def inside(x, y, z, depth, height, width):
+    """Whether all eight corners are on the grid."""
+    across = (x < width - 1) & (y >= -(height // 2)) & (y < height // 2 - 1)
+    return across & (z >= -(depth // 2)) & (z < depth // 2 - 1)
+
+
+@triton.jit
+@no_type_check
+def corner_of(x, y, z, corner: tl.constexpr, depth, height, width):
+    """One corner of each point: its place among the nodes, whether it is on the grid, and its share of the point."""
+    right: tl.constexpr = corner & 1
+    up: tl.constexpr = (corner >> 1) & 1
+    deep: tl.constexpr = corner >> 2
+    ix, iy, iz = tl.floor(x), tl.floor(y), tl.floor(z)
+    fx, fy, fz = x - ix, y - iy, z - iz
+    jx, jy, jz = ix + right, iy + height // 2 + up, iz + depth // 2 + deep
+    on = (jx < width) & (jy >= 0) & (jy < height) & (jz >= 0) & (jz < depth)
+    share = (fx if right else 1 - fx) * (fy if up else 1 - fy) * (fz if deep else 1 - fz)
+    row = tl.where(on, jz, 0).to(tl.int64) * height + tl.where(on, jy, 0).to(tl.int64)
+    return row * width + tl.where(on, jx, 0).to(tl.int64), on, share
+
+
+@triton.jit
+@no_type_check
+def read(grid, x, y, z, depth, height, width, channels, channel, wanted):
+    """Real and imaginary parts [B, C] of ``channel`` [C] at points [B]; grid: records of ``channels`` complex
+    numbers."""
+    real = tl.zeros([x.shape[0], channel.shape[0]], grid.dtype.element_ty)
+    imaginary = tl.zeros([x.shape[0], channel.shape[0]], grid.dtype.element_ty)
+    for corner in tl.static_range(8):
+        node, on, share = corner_of(x, y, z, corner, depth, height, width)
+        at = grid + (node * (2 * channels))[:, None] + 2 * channel[None, :]
+        some = (on & wanted)[:, None] & (channel < channels)[None, :]
+        real += tl.load(at, mask=some, other=0.0) * share[:, None]
+        imaginary += tl.load(at + 1, mask=some, other=0.0) * share[:, None]
+    return real, imaginary
+
+
+@triton.jit
+@no_type_check
+def add(out, x, y, z, depth, height, width, floats, number, value, some):
+    """Add value [B, F] to the numbers ``number`` [F] of the records around points [B], where ``some`` [B, F]; records
+    have ``floats`` numbers. Atomic: the order of the additions, and with it the last bits, is not fixed."""
+    for corner in tl.static_range(8):
+        node, on, share = corner_of(x, y, z, corner, depth, height, width)
+        at = out + (node * floats)[:, None] + number[None, :]
+        part = (value * share[:, None]).to(out.dtype.element_ty)
+        tl.atomic_add(at, part, mask=some & on[:, None], sem="relaxed")

@@ -1,0 +1,152 @@
+"""The statistics of linear families on a GPU. Imports triton: import this module only where it is used.
+
+Cost that cannot be avoided, per image point, when the grid does not fit the cache: 8 corners of 8 C bytes read, or of
+4 F bytes read and written. Slices are never stored: the Gram matrix of an image is summed block by block of its points.
+"""
+
+from typing import no_type_check
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from hypermol.kernels.corners_triton import add, inside, place, read
+from hypermol.shapes import Complex, Float, Int
+
+_TILE = 2048  # numbers of an outer product in registers at once
+_RECORD, _INSERTED = 32, 512  # numbers of a record, and of a tile, inserted at once
+
+
+@triton.jit
+@no_type_check
+def _slice(
+    grid,
+    numerator,
+    weight,
+    rotation,
+    k,
+    size,
+    gram,
+    projection,
+    points,
+    depth,
+    height,
+    width,
+    channels,
+    lanes: tl.constexpr,
+    block: tl.constexpr,
+) -> None:
+    """One image per program."""
+    image = tl.program_id(0).to(tl.int64)
+    a = tl.arange(0, lanes)
+    products, overlaps = tl.zeros([lanes, lanes], tl.float64), tl.zeros([lanes], tl.float64)
+    for start in range(0, points, block):
+        p = start + tl.arange(0, block)
+        there = p < points
+        x, y, z, sign, finite = place(rotation + 9 * image, k, p, there, size)
+        wanted = there & inside(x, y, z, depth, height, width)
+        real, imaginary = read(grid, x, y, z, depth, height, width, channels, a, wanted)
+        at = image * points + p
+        w = tl.load(weight + at, mask=there, other=0.0)
+        w = tl.where(there & ~finite, float("nan"), w)  # a pose that is no number must show
+        first = tl.load(numerator + 2 * at, mask=there, other=0.0)
+        second = tl.load(numerator + 2 * at + 1, mask=there, other=0.0) * sign
+        overlaps += tl.sum(real * first[:, None] + imaginary * second[:, None], 0).to(tl.float64)
+        both = real[:, :, None] * (real * w[:, None])[:, None, :]
+        both += imaginary[:, :, None] * (imaginary * w[:, None])[:, None, :]
+        products += tl.sum(both, 0).to(tl.float64)
+    known = a < channels
+    tl.store(projection + image * channels + a, 2 * overlaps, mask=known)
+    at = gram + image * channels * channels + a[:, None] * channels + a[None, :]
+    tl.store(at, 2 * products, mask=known[:, None] & known[None, :])
+
+
+@triton.jit
+@no_type_check
+def _insert(
+    numerator,
+    weight,
+    rotation,
+    first,
+    second,
+    half,
+    k,
+    size,
+    out,
+    points,
+    depth,
+    height,
+    width,
+    channels,
+    moments,
+    record: tl.constexpr,
+    block: tl.constexpr,
+) -> None:
+    """A block of the points of one image, and ``record`` numbers of a node, per program."""
+    image, floats = tl.program_id(0).to(tl.int64), 2 * channels + moments
+    p = tl.program_id(1) * block + tl.arange(0, block)
+    f = tl.program_id(2) * record + tl.arange(0, record)
+    there, linear = p < points, f < 2 * channels
+    x, y, z, sign, _ = place(rotation + 9 * image, k, p, there, size)
+    wanted, at = there & inside(x, y, z, depth, height, width), image * points + p
+    real = tl.load(numerator + 2 * at, mask=there, other=0.0)
+    imaginary = tl.load(numerator + 2 * at + 1, mask=there, other=0.0) * sign
+    w = tl.load(weight + at, mask=there, other=0.0)
+    one = tl.load(first + image * channels + f // 2, mask=linear, other=0.0)
+    two = tl.load(second + image * moments + f - 2 * channels, mask=~linear & (f < floats), other=0.0)
+    number = tl.where((f % 2 == 0)[None, :], real[:, None], imaginary[:, None])
+    value = tl.where(linear[None, :], number * one[None, :], w[:, None] * two[None, :])
+    own = out + tl.load(half + image).to(tl.int64) * depth * height * width * floats
+    add(own, x, y, z, depth, height, width, floats, f, value, wanted[:, None] & (f < floats)[None, :])
+
+
+def slice_moments(
+    grid: Complex[Tensor, "z y x c"],
+    numerator: Complex[Tensor, "n p"],
+    weight: Float[Tensor, "n p"],
+    rotation: Float[Tensor, "n 3 3"],
+    k: Float[Tensor, "p 2"],
+    box: int,
+    oversampling: int = 2,
+) -> tuple[Float[Tensor, "n c c"], Float[Tensor, "n c"]]:
+    """See ``moments.slice_moments``."""
+    channels, images, lanes = grid.shape[-1], len(rotation), triton.next_power_of_2(grid.shape[-1])
+    gram = torch.zeros(images, channels, channels, dtype=torch.float64, device=grid.device)
+    projection = torch.zeros(images, channels, dtype=torch.float64, device=grid.device)
+    if images and len(k):
+        data = as_floats(grid), as_floats(numerator), weight.contiguous(), rotation.contiguous(), k.contiguous()
+        block = max(16, min(128, _TILE // lanes**2))
+        sizes = len(k), *grid.shape[:3], channels
+        _slice[(images,)](*data, float(box * oversampling), gram, projection, *sizes, lanes=lanes, block=block)
+    return gram, projection
+
+
+def insert_moments(
+    numerator: Complex[Tensor, "n p"],
+    weight: Float[Tensor, "n p"],
+    rotation: Float[Tensor, "n 3 3"],
+    first: Float[Tensor, "n c"],
+    second: Float[Tensor, "n m"],
+    half: Int[Tensor, " n"],
+    k: Float[Tensor, "p 2"],
+    box: int,
+    out: Float[Tensor, "h z y x f"],
+    oversampling: int = 2,
+) -> None:
+    """See ``moments.insert_moments``; ``out`` contiguous."""
+    images, points, floats = len(rotation), len(k), out.shape[-1]
+    if not images or not points:
+        return
+    data = as_floats(numerator), weight.contiguous(), rotation.contiguous(), first.contiguous(), second.contiguous()
+    record = min(_RECORD, triton.next_power_of_2(floats))
+    block = max(16, _INSERTED // record)
+    programs = images, triton.cdiv(points, block), triton.cdiv(floats, record)
+    sizes = points, *out.shape[1:4], first.shape[1], second.shape[1]
+    size = float(box * oversampling)
+    _insert[programs](*data, half.contiguous(), k.contiguous(), size, out, *sizes, record=record, block=block)
+
+
+def as_floats(numbers: Tensor) -> Tensor:
+    """Complex numbers as pairs, contiguous."""
+    return torch.view_as_real(numbers.resolve_conj().contiguous())

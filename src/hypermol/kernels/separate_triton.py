@@ -1,0 +1,138 @@
+"""The statistics of separate maps on a GPU. Imports triton: import this module only where it is used."""
+
+from typing import no_type_check
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from hypermol.kernels.corners_triton import add, inside, place, read
+from hypermol.kernels.moments_triton import as_floats
+from hypermol.shapes import Complex, Float, Int
+
+_TILE = 512  # numbers in registers at once: four for each thread
+_RECORD = 32  # numbers of a record inserted at once
+
+
+@triton.jit
+@no_type_check
+def _slice(
+    grid,
+    numerator,
+    weight,
+    rotation,
+    k,
+    size,
+    power,
+    overlap,
+    points,
+    depth,
+    height,
+    width,
+    channels,
+    lanes: tl.constexpr,
+    block: tl.constexpr,
+) -> None:
+    """``lanes`` maps of one image per program."""
+    image = tl.program_id(0).to(tl.int64)
+    c = tl.program_id(1) * lanes + tl.arange(0, lanes)
+    powers, overlaps = tl.zeros([lanes], tl.float64), tl.zeros([lanes], tl.float64)
+    for start in range(0, points, block):
+        p = start + tl.arange(0, block)
+        there = p < points
+        x, y, z, sign, finite = place(rotation + 9 * image, k, p, there, size)
+        wanted = there & inside(x, y, z, depth, height, width)
+        real, imaginary = read(grid, x, y, z, depth, height, width, channels, c, wanted)
+        at = image * points + p
+        w = tl.load(weight + at, mask=there, other=0.0)
+        w = tl.where(there & ~finite, float("nan"), w)  # a pose that is no number must show
+        first = tl.load(numerator + 2 * at, mask=there, other=0.0)
+        second = tl.load(numerator + 2 * at + 1, mask=there, other=0.0) * sign
+        overlaps += tl.sum(real * first[:, None] + imaginary * second[:, None], 0).to(tl.float64)
+        powers += tl.sum((real * real + imaginary * imaginary) * w[:, None], 0).to(tl.float64)
+    tl.store(power + image * channels + c, 2 * powers, mask=c < channels)
+    tl.store(overlap + image * channels + c, 2 * overlaps, mask=c < channels)
+
+
+@triton.jit
+@no_type_check
+def _insert(
+    numerator,
+    weight,
+    rotation,
+    first,
+    second,
+    half,
+    k,
+    size,
+    out,
+    points,
+    depth,
+    height,
+    width,
+    channels,
+    record: tl.constexpr,
+    block: tl.constexpr,
+) -> None:
+    """A block of the points of one image, and ``record`` numbers of a node, per program."""
+    image = tl.program_id(0).to(tl.int64)
+    p = tl.program_id(1) * block + tl.arange(0, block)
+    f = tl.program_id(2) * record + tl.arange(0, record)
+    there, kind = p < points, f % 3
+    share = tl.load(first + image * channels + f // 3, mask=f < 3 * channels, other=0.0)
+    mass = tl.load(second + image * channels + f // 3, mask=f < 3 * channels, other=0.0)
+    x, y, z, sign, _ = place(rotation + 9 * image, k, p, there, size)
+    wanted, at = there & inside(x, y, z, depth, height, width), image * points + p
+    real = tl.load(numerator + 2 * at, mask=there, other=0.0)
+    imaginary = tl.load(numerator + 2 * at + 1, mask=there, other=0.0) * sign
+    w = tl.load(weight + at, mask=there, other=0.0)
+    number = tl.where((kind == 0)[None, :], real[:, None], imaginary[:, None])
+    value = tl.where((kind == 2)[None, :], w[:, None] * mass[None, :], number * share[None, :])
+    own = out + tl.load(half + image).to(tl.int64) * depth * height * width * 3 * channels
+    add(own, x, y, z, depth, height, width, 3 * channels, f, value, wanted[:, None] & (mass != 0)[None, :])
+
+
+def slice_separate(
+    grid: Complex[Tensor, "z y x c"],
+    numerator: Complex[Tensor, "n p"],
+    weight: Float[Tensor, "n p"],
+    rotation: Float[Tensor, "n 3 3"],
+    k: Float[Tensor, "p 2"],
+    box: int,
+    oversampling: int = 2,
+) -> tuple[Float[Tensor, "n c"], Float[Tensor, "n c"]]:
+    """See ``separate.slice_separate``."""
+    channels, images, lanes = grid.shape[-1], len(rotation), min(16, triton.next_power_of_2(grid.shape[-1]))
+    power = torch.zeros(images, channels, dtype=torch.float64, device=grid.device)
+    overlap = torch.zeros_like(power)
+    if images and len(k):
+        data = as_floats(grid), as_floats(numerator), weight.contiguous(), rotation.contiguous(), k.contiguous()
+        programs, sizes = (images, triton.cdiv(channels, lanes)), (len(k), *grid.shape[:3], channels)
+        block = max(16, min(256, _TILE // lanes))
+        _slice[programs](*data, float(box * oversampling), power, overlap, *sizes, lanes=lanes, block=block)
+    return power, overlap
+
+
+def insert_separate(
+    numerator: Complex[Tensor, "n p"],
+    weight: Float[Tensor, "n p"],
+    rotation: Float[Tensor, "n 3 3"],
+    first: Float[Tensor, "n c"],
+    second: Float[Tensor, "n c"],
+    half: Int[Tensor, " n"],
+    k: Float[Tensor, "p 2"],
+    box: int,
+    out: Float[Tensor, "h z y x f"],
+    oversampling: int = 2,
+) -> None:
+    """See ``separate.insert_separate``; ``out`` contiguous."""
+    images, points, floats = len(rotation), len(k), out.shape[-1]
+    if not images or not points:
+        return
+    data = as_floats(numerator), weight.contiguous(), rotation.contiguous(), first.contiguous(), second.contiguous()
+    record = min(_RECORD, triton.next_power_of_2(floats))
+    block = max(16, _TILE // record)
+    programs = images, triton.cdiv(points, block), triton.cdiv(floats, record)
+    sizes, size = (points, *out.shape[1:4], first.shape[1]), float(box * oversampling)
+    _insert[programs](*data, half.contiguous(), k.contiguous(), size, out, *sizes, record=record, block=block)
