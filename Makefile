@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine test-triton clean
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions test-triton clean
 
 # make demo: simulate a molecule that moves, reconstruct it, and write a report.
 demo: $(VENV)/.ready
@@ -61,6 +61,12 @@ bench-demo: $(VENV)/.ready
 
 bench-fast-engine: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.fast_engine
+
+bench-kernels: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.grid_kernels
+
+bench-large-motions: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.large_motions
 
 bench-streaming: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.streaming
