@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions test-triton clean
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions docs-figures test-triton clean
 
 # make demo: simulate a molecule that moves, reconstruct it, and write a report.
 demo: $(VENV)/.ready
@@ -67,6 +67,11 @@ bench-kernels: $(VENV)/.ready
 
 bench-large-motions: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.large_motions
+
+# The pictures of docs/how-to-read-the-figures.md, from the first seed of the fast engine's benchmark.
+docs-figures: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.fast_engine --seeds 0 --particles 1 --work .bench/docs-figures --out .bench/docs-figures/figures.json
+	$(BIN)/python -m hypermol.benchmarks.reading_figures .bench/docs-figures/n10000-d64-seed0/auto --truth .bench/docs-figures/n10000-d64-seed0/data
 
 bench-streaming: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.streaming

@@ -33,7 +33,7 @@ def run_suite(
     for seed in suite.seeds:
         for race in suite.races:
             task = find_problem(race.problem).at(suite.tier, seed, folder, suite.given)
-            for name in race.entrants:
+            for name in suite.entrants(race, seed):
                 rows.append(run_cell(task, find_entrant(name), limit_seconds, again))
                 if told is not None:
                     told(rows[-1], len(rows), suite.cells)

@@ -32,7 +32,7 @@ SMALL = {
     "abinit": DECODER,
 }
 """Its default of 3×1024 takes about 0.3 s per image and pass on two cores."""
-EPOCHS = {"tiny": 2, "small": 15, "paper": 20}
+EPOCHS = {"tiny": 2, "small": 20, "paper": 20}
 Z = 8
 
 

@@ -14,9 +14,9 @@ from hypermol.methods import METHODS
 
 _TINY_FIELD: dict[str, Any] = {"volume.hidden": 32, "volume.layers": 1, "epochs": 3, "learning_rate": 3e-3}
 _TINY = {**_TINY_FIELD, "conformation.hidden": 32, "conformation.layers": 1}
-_SMALL, _PAPER = {"epochs": 15}, {"epochs": 20}
-_TIERS = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}
-_NO_ENCODER = {"tiny": _TINY_FIELD, "small": _SMALL, "paper": _PAPER}
+_LONG = {"epochs": 20}
+_TIERS = {"tiny": _TINY, "small": _LONG, "paper": _LONG}
+_NO_ENCODER = {"tiny": _TINY_FIELD, "small": _LONG, "paper": _LONG}
 _TUNED = {"volume.base": "consensus", "z_dim": 2, "batch_size": 32, "learning_rate": 1e-3}
 
 OUR_ENTRANTS = (
