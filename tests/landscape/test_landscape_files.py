@@ -89,6 +89,15 @@ def test_maps_are_decoded_at_centres_and_along_paths(landscape, tmp_path):
         read_maps(tmp_path, "paths/nothing")
 
 
+def test_maps_of_an_earlier_analysis_do_not_stay_under_a_new_one(landscape, tmp_path):
+    save_landscape(landscape, tmp_path)
+    write_maps(landscape, tmp_path, ball, 2.5)
+    save_landscape(landscape, tmp_path)
+    for name in ("clusters", "paths/pc1"):
+        with pytest.raises(DataError, match="holds no maps"):
+            read_maps(tmp_path, name)
+
+
 def test_bad_decoders_are_named():
     with pytest.raises(DataError, match="cubic maps"):
         list(decoded(lambda z: np.zeros((len(z), 4, 4)), np.zeros((2, 1))))
@@ -121,6 +130,20 @@ def test_one_dimension_few_particles_and_no_columns_work(tmp_path):
         save_landscape(few, tmp_path)
         write_maps(few, tmp_path, lambda z: np.zeros((len(z), 4, 4, 4), np.float32), 1.0)
         assert load_landscape(tmp_path).kmeans.count >= 1
+
+
+def test_what_was_not_measured_of_leakage_is_kept_apart(landscape, tmp_path):
+    """Also on disk; analyses from before that have these sentences among their notes."""
+    assert landscape.leakage_notes == (
+        "Leakage was not measured for contrast and micrograph: not known for these particles.",
+    )
+    assert not set(landscape.leakage_notes) & set(landscape.notes)
+    save_landscape(landscape, tmp_path)
+    assert load_landscape(tmp_path).leakage_notes == landscape.leakage_notes
+    tables = json.loads((tmp_path / "landscape.json").read_text())
+    tables["notes"] += tables.pop("leakage_notes")
+    (tmp_path / "landscape.json").write_text(json.dumps(tables))
+    assert load_landscape(tmp_path).notes == (*landscape.notes, *landscape.leakage_notes)
 
 
 def test_wrong_columns_and_paths_are_named():

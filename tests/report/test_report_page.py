@@ -1,5 +1,6 @@
 """The page as text: whole, safe, within its size, and complete about what is missing."""
 
+import dataclasses
 import json
 import re
 
@@ -9,6 +10,8 @@ import pytest
 from hypermol.landscape import analyze
 from hypermol.report import ReportData, render, write_report
 from hypermol.report.markup import json_script, packed
+from hypermol.report.sections.latent import landscape_section
+from hypermol.report.sections.leakage import leakage_section
 from hypermol.report.sections.overview import summary_sentence
 
 
@@ -67,6 +70,15 @@ def test_clear_leakage_is_a_warning(page, report_data):
     assert report_data.landscape.warnings
     for sentence in report_data.landscape.warnings:
         assert sentence.split(" (")[0] in warned
+
+
+def test_notes_go_by_what_they_are_and_not_by_their_words(report_data):
+    notes = {"notes": ("No leakage of density.",), "leakage_notes": ("The ice was not measured.",)}
+    found = dataclasses.replace(report_data.landscape, **notes)
+    data = dataclasses.replace(report_data, landscape=found)
+    assert notes["notes"][0] in landscape_section(data).body
+    assert notes["leakage_notes"][0] in leakage_section(data).body
+    assert notes["notes"][0] not in leakage_section(data).body
 
 
 def test_names_from_files_cannot_become_markup():

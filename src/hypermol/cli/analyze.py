@@ -52,7 +52,7 @@ def analyze(
     say(f"k-means clusters 0 to {landscape.kmeans.count - 1} hold {sizes} particles")
     for item in landscape.leakage:
         say(("warning: " if item.verdict == "clear" else "") + item.sentence)
-    for note in landscape.notes:
+    for note in (*landscape.notes, *landscape.leakage_notes):
         say(note)
     say(f"landscape: {opened.landscape}")
     say(f"next: hypermol report {run}; hypermol select {run} --cluster 0 -o cluster0.star")

@@ -35,8 +35,9 @@ class Landscape:
     """What z says. Per-particle arrays are in the order of the input, NaN (or label -1) where there is no z.
 
     ``z`` [N, d]; ``coordinates`` [N, d] along the principal components; ``embedding`` [N, 2] or None; ``notes``
-    sentences about what is odd or was not done; ``warnings`` those that a reader must not miss; ``energy`` the free
-    energies, where the method states how uncertain each z is.
+    sentences about what is odd or was not done, ``leakage_notes`` those about leakage that was not measured;
+    ``warnings`` those that a reader must not miss; ``energy`` the free energies, where the method states how uncertain
+    each z is.
     """
 
     z: Float[np.ndarray, "N d"]
@@ -50,6 +51,7 @@ class Landscape:
     notes: tuple[str, ...]
     seed: int
     energy: EnergyLandscape | None = None
+    leakage_notes: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -98,7 +100,7 @@ def analyze(
         way = energy_trajectory(latent, components, energy, settings.points)
         paths, energy_notes = (*paths, *([way] if way else [])), energy.notes
     leakage, leakage_notes = measure_leakage(latent, **columns, seed=settings.seed)
-    parts = (latent.notes, kmeans.notes, density.notes, embedding.notes, path_notes, energy_notes, leakage_notes)
+    parts = (latent.notes, kmeans.notes, density.notes, embedding.notes, path_notes, energy_notes)
     whole = latent.scatter(latent.z)
     return Landscape(
         z=whole,
@@ -112,6 +114,7 @@ def analyze(
         notes=tuple(note for part in parts for note in part),
         seed=settings.seed,
         energy=energy,
+        leakage_notes=leakage_notes,
     )
 
 

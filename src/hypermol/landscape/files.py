@@ -35,6 +35,7 @@ from hypermol.shapes import Float
 
 FORMAT = 1
 ENERGY_FILES = ("states.csv", "free-energy.csv", "free-energy.png")
+MAP_FOLDERS = ("clusters", "paths")
 _CLUSTER_ARRAYS = ("label", "particle", "centre", "size")
 _PATH_ARRAYS = ("z", "particle", "distance", "support")
 _COMPONENT_ARRAYS = ("mean", "axes", "variance", "ratio")
@@ -49,6 +50,8 @@ def save_landscape(landscape: Landscape, folder: Path) -> None:
     tables = {"format": FORMAT, "arrays": hashlib.sha256(content).hexdigest(), **_tables(landscape)}
     for name in ENERGY_FILES:  # of an earlier analysis
         (folder / name).unlink(missing_ok=True)
+    for name in MAP_FOLDERS:  # maps of an earlier analysis would be shown under the captions of this one
+        shutil.rmtree(folder / name, ignore_errors=True)
     for name, text in csv_tables(landscape).items():
         write_text(folder / name, text)
     if landscape.energy is not None:
@@ -85,7 +88,7 @@ def write_maps(
     pixel_size: float,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Decode and write the maps at the k-means centres and along all paths; earlier ones there are replaced.
+    """Decode and write the maps at the k-means centres and along all paths, into the folder of ``save_landscape``.
 
     ``decode`` takes z [n, d] float32 to maps [n, D, D, D]; ``pixel_size`` in Å; ``progress(done, total)`` is called
     after each map.
@@ -93,8 +96,6 @@ def write_maps(
     series = {"clusters": landscape.kmeans.centre}
     series |= {f"paths/{path.name}": path.z for path in landscape.paths}
     done, total = 0, sum(len(points) for points in series.values())
-    if (folder / "paths").exists():
-        shutil.rmtree(folder / "paths")
     for name, points in series.items():
         part = folder / f".{name.replace('/', '-')}.part"
         shutil.rmtree(part, ignore_errors=True)
@@ -150,6 +151,7 @@ def _tables(landscape: Landscape) -> dict[str, Any]:
     return {
         "seed": landscape.seed,
         "notes": list(landscape.notes),
+        "leakage_notes": list(landscape.leakage_notes),
         "kmeans": _cluster_table(landscape.kmeans),
         "density": _cluster_table(landscape.density),
         "paths": [{"name": path.name, "title": path.title, "notes": list(path.notes)} for path in landscape.paths],
@@ -184,4 +186,5 @@ def _assembled(tables: dict[str, Any], arrays: dict[str, np.ndarray]) -> Landsca
         notes=tuple(tables["notes"]),
         seed=tables["seed"],
         energy=energy_from(tables["energy"], arrays) if tables.get("energy") else None,
+        leakage_notes=tuple(tables.get("leakage_notes", ())),  # earlier analyses: among the notes
     )

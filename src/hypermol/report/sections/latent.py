@@ -20,7 +20,7 @@ def landscape_section(data: ReportData) -> Section | None:
     landscape = data.landscape
     if landscape is None:
         return None
-    sentences = bullets(_sentences(landscape), "quiet")
+    sentences = bullets(landscape.notes, "quiet")
     if not landscape.components.ratio.any():
         return Section("landscape", "Landscape", f"<p>There is nothing to draw: z does not vary.</p>{sentences}")
     rows = shown_particles(landscape)
@@ -160,10 +160,6 @@ def _payload(
 
 def _compact(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32 if values.dtype.kind == "f" else np.int32)
-
-
-def _sentences(landscape: Landscape) -> list[str]:
-    return [note for note in landscape.notes if "eakage" not in note]
 
 
 def _tables(landscape: Landscape) -> str:

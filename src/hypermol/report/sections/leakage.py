@@ -35,7 +35,7 @@ def leakage_section(data: ReportData) -> Section | None:
         "a part of the landscape is not motion.</p>"
     )
     listed = f'<ul class="verdicts">{rows}</ul>{fold("The figures", figures)}' if rows else ""
-    notes = bullets((note for note in landscape.notes if "eakage" in note), "quiet")
+    notes = bullets(landscape.leakage_notes, "quiet")
     if not (listed or notes):
         return None
     return Section("leakage", "What z knows besides shape", lead + listed + notes, short="Leakage")
