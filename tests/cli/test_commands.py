@@ -329,6 +329,7 @@ def test_commands_on_what_is_no_run(made: Path, tmp_path: Path) -> None:
         (("STAR", "-o", "RUN", "--set", "epochs=1", "z_dim=2"), ["z_dim=2: not expected here", "a --set of its own"]),
         (("STAR", "OTHER", "-o", "RUN"), ["OTHER: not expected here", "hypermol train --help"]),
         (("STAR", "--resume", "RUN"), ["--resume RUN goes alone"]),
+        (("--resume", "RUN", "-m", "cryodrgn"), ["--resume RUN goes alone", "the method"]),
         (("--resume", "RUN"), ["is not a run folder"]),
     ],
 )

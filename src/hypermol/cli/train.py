@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hypermol.methods import Conduct
     from hypermol.runs import Run
 
+AUTO = "auto"
 PREPARATION = ("box", "window", "normalise", "sign")
 
 
@@ -34,7 +35,9 @@ def train(
     particles: Particles | None = None,
     /,
     *,
-    method: Annotated[str, Parameter(name=["--method", "-m"], help="See `hypermol methods`.")] = "auto",
+    method: Annotated[
+        str | None, Parameter(name=["--method", "-m"], help="See `hypermol methods`; auto unless told otherwise.")
+    ] = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="The run folder to make.")] = None,
     resume: Annotated[Path | None, Parameter(help="Continue this run folder instead.")] = None,
     settings: Settings = (),
@@ -58,11 +61,11 @@ def train(
 
     began = time.monotonic()
     reading = {"datadir": datadir, "passthrough": passthrough, "poses": poses, "ctf": ctf, "pixel_size": pixel_size}
-    others = any((particles, out, settings, *(value not in (None, ()) for value in reading.values())))
+    others = any(value not in (None, ()) for value in (particles, method, out, settings, *reading.values()))
     folder = _check_arguments(particles, out, resume, others, memory_gb)
     job: Callable[[Conduct], Run] = partial(_continue, folder)
     if particles is not None:
-        job = partial(_begin, particles, method, folder, settings, reading)
+        job = partial(_begin, particles, method or AUTO, folder, settings, reading)
     run = _conducted(job, folder, device, memory_gb)
     for line in _figures(run):
         say(line)
@@ -75,7 +78,9 @@ def _check_arguments(
 ) -> Path:
     """The run folder, where the arguments make sense; before anything slow is imported."""
     if resume is not None and others:
-        raise ConfigError("--resume RUN goes alone: a run keeps the particles and settings it was started with")
+        raise ConfigError(
+            "--resume RUN goes alone: a run keeps the particles, the method and the settings it was started with"
+        )
     if resume is None and particles is None:
         raise ConfigError("which particles? give a .star or .cs file, or --resume RUN")
     if memory_gb is not None and not memory_gb > 0:
