@@ -185,4 +185,4 @@ def test_the_command_refuses_what_it_does_not_know(capsys):
     assert main(["bench", "nosuch"]) == 2
     assert main(["bench", "hinge", "--hide", "colour"]) == 2
     assert main(["bench", "hinge", "--seeds", "a"]) == 2
-    assert "whole numbers" in capsys.readouterr().err
+    assert "seed numbers from 0" in capsys.readouterr().err

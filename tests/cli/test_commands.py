@@ -348,6 +348,11 @@ def test_a_gpu_that_is_absent(made: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_bench_takes_ranges_of_seeds() -> None:
+    refused("bench", "nosuch", "--seeds", "0-2,5", words=["nosuch"])
+    refused("bench", "hinge", "--seeds", "2-0", words=["'2-0': expected the smaller number first"])
+
+
 def test_misspelt_commands_and_missing_arguments() -> None:
     refused("trian", words=["trian", 'Did you mean "train"?'])
     refused("check", words=["PARTICLES"])

@@ -44,7 +44,8 @@ def test_bad_arguments(trained: Path):
     for arguments, words in (
         ((trained,), "is not a run folder"),
         ((trained / "run", "--seeds", "-1"), "0 or more"),
-        ((trained / "run", "--vary", "z_dim"), "expected key=value"),
+        ((trained / "run", "--vary", "z_dim"), "--vary z_dim: expected key=value"),
+        ((trained / "run", "--vary", "z_dim=2", "--vary", "z_dim=3"), "--vary z_dim is given twice"),
         ((trained / "run", "--vary", "depth=2"), "no setting"),
         ((trained / "run", "--memory-gb", "0"), "more than 0"),
     ):

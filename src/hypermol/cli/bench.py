@@ -8,7 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from hypermol.cli.numbers import numbers
 from hypermol.errors import ConfigError
+
+SEEDS = 2**31
 
 
 def epilogue() -> str:
@@ -36,7 +39,7 @@ def bench(
     entrants: Annotated[
         str, Parameter(help="Who takes part, instead of the suite's: cryodrgn,backprojection.", show_default=False)
     ] = "",
-    seeds: Annotated[str, Parameter(help="Seeds, instead of the suite's: 0,1,2.", show_default=False)] = "",
+    seeds: Annotated[str, Parameter(help="Seeds, instead of the suite's: 0,2 or 0-4.", show_default=False)] = "",
     hide: Annotated[
         str, Parameter(help="What programs are not told: pose, shift, ctf (z never is).", show_default=False)
     ] = "",
@@ -60,7 +63,7 @@ def bench(
     if not hours >= 0:
         raise ConfigError(f"--hours {hours:g}: expected 0 (no limit) or more")
     given = Given.hiding(_words(hide), defocus_error)
-    chosen = find_suite(suite, tier, _words(entrants), _numbers(seeds), given)
+    chosen = find_suite(suite, tier, _words(entrants), _seeds(seeds), given)
     say(f"{chosen.cells} runs: {len(chosen.races)} problems, {len(chosen.seeds)} seeds, {chosen.tier} tier")
     began = time.monotonic()
     rows: list[dict] = []
@@ -99,8 +102,6 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (part.strip() for part in text.split(","))))
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in _words(text))
-    except ValueError:
-        raise ConfigError(f"--seeds {text}: expected whole numbers, for example 0,1,2") from None
+def _seeds(text: str) -> tuple[int, ...]:
+    """``"0-2"`` → (0, 1, 2); empty where none are named."""
+    return tuple(numbers(text, SEEDS, "seed").tolist()) if text.strip() else ()

@@ -32,19 +32,19 @@ Settings = Annotated[
 ]
 
 
-def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
+def parse_settings(settings: tuple[str, ...], option: str = "--set") -> dict[str, Any]:
     """``("epochs=6", "volume.encoding=geometric", "tilts_deg=0,45")`` → values as TOML reads them, numbers with commas
     as lists, bare words as text.
 
-    Raises ConfigError for one without "=", or given twice.
+    Raises ConfigError, which names the ``option``, for one without "=", or given twice.
     """
     values: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = (part.strip() for part in setting.partition("="))
         if not equals or not key:
-            raise ConfigError(f"--set {setting}: expected key=value, for example --set epochs=30")
+            raise ConfigError(f"{option} {setting}: expected key=value, for example {option} epochs=30")
         if key in values:
-            raise ConfigError(f"--set {key} is given twice; give it once")
+            raise ConfigError(f"{option} {key} is given twice; give it once")
         values[key] = _value(text)
     return values
 

@@ -65,7 +65,7 @@ def train(
     folder = _check_arguments(particles, out, resume, others, memory_gb)
     job: Callable[[Conduct], Run] = partial(_continue, folder)
     if particles is not None:
-        job = partial(_begin, particles, method or AUTO, folder, settings, reading)
+        job = partial(_begin, particles, AUTO if method is None else method, folder, settings, reading)
     run = _conducted(job, folder, device, memory_gb)
     for line in _figures(run):
         say(line)

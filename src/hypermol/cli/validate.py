@@ -58,7 +58,7 @@ def validate(
     began = time.monotonic()
     _check_numbers(seeds, memory_gb)
     opened, rest = _finished(run), tuple(_finished(other) for other in others)
-    asked = {"noise": noise, "seeds": seeds, "settings": parse_settings(vary), "others": rest}
+    asked = {"noise": noise, "seeds": seeds, "settings": parse_settings(vary, "--vary"), "others": rest}
     say_device(device)
     found = _validated(opened, asked, sensitivity, device, memory_gb)
     say()
