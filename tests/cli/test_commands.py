@@ -1,6 +1,7 @@
 """Every command on a small set, as a user would call it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,19 @@ def test_report(trained: Path) -> None:
     said = done("report", trained)
     assert said.out.strip() == f"report: {(trained / 'report.html').resolve()}"
     assert (trained / "report.html").stat().st_size > 10_000
+
+
+def test_damaged_results_can_be_made_again_as_the_message_says(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    known = Run.open(run).estimates()["z"]
+    (run / "estimates.npz").write_bytes(b"")
+    said = refused("report", run, words=["estimates.npz cannot be read", 'row "finished"', f"train --resume {run}"])
+    assert "fault" not in said
+    rows = (run / "log.jsonl").read_text().splitlines(keepends=True)
+    (run / "log.jsonl").write_text("".join(row for row in rows if '"finished"' not in row))
+    done("train", "--resume", run)
+    assert np.array_equal(Run.open(run).estimates()["z"], known)
 
 
 def test_analyze(made: Path, tmp_path: Path) -> None:

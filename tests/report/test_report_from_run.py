@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from hypermol.errors import DataError
 from hypermol.landscape import LandscapeSettings, analyze, save_landscape, write_maps
 from hypermol.maps import write_map
 from hypermol.methods import find_method, train
@@ -120,6 +121,22 @@ def test_a_true_coordinate_can_be_shown(run, z, tmp_path):
     assert [column.label for column in data.columns] == ["True coordinate"]
     np.savez(tmp_path / "truth.npz", conformation=z[:5])
     assert not report_of(run).columns
+    (tmp_path / "truth.npz").write_bytes(b"")
+    data = report_of(run)
+    assert not data.columns
+    assert any("truth.npz cannot be read" in sentence for sentence in data.absent)
+
+
+def test_damaged_results_are_named(run, z):
+    finish(run)
+    run.save_estimates({"z": z})
+    (run.path / "metrics.json").write_text("{")
+    with pytest.raises(DataError, match=r"metrics\.json"):
+        report_of(run)
+    (run.path / "metrics.json").unlink()
+    (run.path / "estimates.npz").write_bytes(b"")
+    with pytest.raises(DataError, match=r"estimates\.npz"):
+        report_of(run)
 
 
 def test_large_maps_are_shown_smaller_with_their_true_sizes(run, z):

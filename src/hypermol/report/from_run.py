@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from hypermol import __version__
-from hypermol.errors import HypermolError
+from hypermol.arrays import read_npz
+from hypermol.errors import ConfigError, DataError, HypermolError
 from hypermol.landscape import Landscape, load_landscape
 from hypermol.methods import run_method, run_particles
 from hypermol.particles import Particles
@@ -53,7 +54,7 @@ def report_of(run: Run) -> ReportData:
         landscape=landscape,
         micrograph=None if particles is None or first is None else _micrograph(particles, first),
         defocus=None if particles is None or first is None else _defocus(particles, first),
-        columns=_true_columns(Path(config["input"]["particles"]).parent, config["input"]["count"]),
+        columns=_true_columns(Path(config["input"]["particles"]).parent, config["input"]["count"], absent),
         maps=_maps(run.volumes),
         states=states,
         motions=motions,
@@ -69,7 +70,7 @@ def report_of(run: Run) -> ReportData:
 def _estimates(run: Run) -> dict[str, np.ndarray]:
     try:
         return run.estimates()
-    except HypermolError:
+    except ConfigError:  # nothing was inferred, or not yet
         return {}
 
 
@@ -166,13 +167,16 @@ def _defocus(particles: Particles, first: np.ndarray) -> np.ndarray | None:
     return ((particles.ctf.defocus_u + particles.ctf.defocus_v) / 2).numpy()[first]
 
 
-def _true_columns(folder: Path, count: int) -> tuple[Column, ...]:
-    """The true conformation, where the particles were simulated."""
+def _true_columns(folder: Path, count: int, absent: list[str]) -> tuple[Column, ...]:
+    """The true conformation, where the particles were simulated; a sentence where it cannot be read."""
     path = folder / "truth.npz"
     if not path.is_file():
         return ()
-    with np.load(path, allow_pickle=False) as truth:
-        known = truth["conformation"] if "conformation" in truth.files else np.zeros((0, 0))
+    try:
+        known = read_npz(path, "simulate the particles anew").get("conformation", np.zeros((0, 0)))
+    except DataError as error:
+        absent.append(f"The true conformation is not shown: {error}.")
+        return ()
     if len(known) != count:
         return ()
     known = known.reshape(count, -1)

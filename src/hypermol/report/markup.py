@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from hypermol.plain import plain
+
 
 @dataclass(frozen=True)
 class Section:
@@ -90,7 +92,7 @@ def picture(content: bytes, alternative: str) -> str:
 
 def json_script(identifier: str, value: Any) -> str:
     """Data for the scripts of the page; NaN and infinities become null, and no text can end the element early."""
-    content = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    content = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     content = content.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     return f'<script type="application/json" id="{identifier}">{content}</script>'
 
@@ -101,17 +103,3 @@ def packed(values: np.ndarray) -> dict[str, Any]:
     kind = "f4" if values.dtype.kind == "f" else ("u1" if values.dtype == np.uint8 else "i4")
     content = np.ascontiguousarray(values, dtype=f"<{kind}").tobytes()
     return {"kind": kind, "shape": list(values.shape), "base64": base64.b64encode(content).decode()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    return value

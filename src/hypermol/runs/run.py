@@ -7,15 +7,16 @@ import hashlib
 import json
 import os
 import tomllib
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hypermol.arrays import read_npz
 from hypermol.atomic import is_unfinished, remove_unfinished, write_text, write_with
 from hypermol.errors import ConfigError, DataError
+from hypermol.plain import plain, read_json
 
 FORMAT = 1
 LARGE_BYTES, END_BYTES = 1 << 30, 1 << 20
@@ -88,7 +89,7 @@ class Run:
     def append_log(self, row: Mapping[str, Any]) -> None:
         """Add one line to log.jsonl."""
         with (self.path / "log.jsonl").open("a") as stream:
-            stream.write(json.dumps(_jsonable(row)) + "\n")
+            stream.write(json.dumps(plain(row)) + "\n")
 
     def log_size(self) -> int:
         """Bytes in log.jsonl: saved with a checkpoint, so that a resumed run drops what came after it."""
@@ -133,7 +134,7 @@ class Run:
                     else f"it has not finished; continue it with `hypermol train --resume {self.path}`"
                 )
             )
-        return _arrays(path)
+        return read_npz(path, self._write_again)
 
     def save_curves(self, curves: Mapping[str, np.ndarray]) -> None:
         """Write volumes/curves.npz: FSC per shell by name."""
@@ -141,18 +142,24 @@ class Run:
         write_with(self.volumes / "curves.npz", lambda stream: np.savez(stream, **arrays))
 
     def curves(self) -> dict[str, np.ndarray]:
-        """FSC per shell by name (empty where none were computed)."""
+        """FSC per shell by name (empty where none were computed). Raises DataError where they cannot be read."""
         path = self.volumes / "curves.npz"
-        return _arrays(path) if path.exists() else {}
+        return read_npz(path, self._write_again) if path.exists() else {}
 
     def save_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Add figures to metrics.json: name → {"value", "unit", "how"}."""
-        write_text(self.path / "metrics.json", json.dumps(_jsonable({**self.metrics(), **metrics}), indent=1))
+        write_text(self.path / "metrics.json", json.dumps(plain({**self.metrics(), **metrics}), indent=1))
 
     def metrics(self) -> dict[str, Any]:
-        """The figures of metrics.json (empty where none were computed)."""
+        """The figures of metrics.json (empty where none were computed). Raises DataError where it cannot be read."""
         path = self.path / "metrics.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+        return read_json(path, f"remove it; {self._write_again}") if path.exists() else {}
+
+    @property
+    def _write_again(self) -> str:
+        """What to do where a result is damaged: it follows from the newest checkpoint."""
+        first = 'take the row "finished" out of its log.jsonl, and ' if self.finished else ""
+        return f"{first}`hypermol train --resume {self.path}` writes it again"
 
 
 def refuse_existing(path: Path | str) -> None:
@@ -184,27 +191,3 @@ def fingerprint(*paths: Path) -> str:
                 stream.seek(start)
                 digest.update(hashlib.sha256(stream.read(END_BYTES if len(ends) > 1 else -1)).digest())
     return digest.hexdigest()
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return {name: data[name] for name in data.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read ({error}); remove it and finish the run with --resume") from error
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _jsonable(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return _jsonable(value.tolist())
-    if isinstance(value, np.generic):
-        return _jsonable(value.item())
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    if isinstance(value, Path):
-        return str(value)
-    return value

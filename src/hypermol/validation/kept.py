@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
+from hypermol.arrays import read_npz
 from hypermol.atomic import write_text, write_with
+from hypermol.errors import DataError
+from hypermol.plain import plain, read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Kept:
     def record(self, name: str, key: Any, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Plain data, as JSON."""
         path = self.folder / f"{name}.json"
-        known = _read_json(path)
+        known = _known(read_json, path)
         if known is not None and known.get("key") == _digest(key):
             return known["value"]
         value = plain(make())
@@ -35,7 +37,7 @@ class Kept:
     def arrays(self, name: str, key: Any, make: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """Arrays, as .npz."""
         path = self.folder / f"{name}.npz"
-        known = _read_arrays(path)
+        known = _known(read_npz, path)
         if known is not None and str(known.pop("key", "")) == _digest(key):
             return known
         value: dict[str, Any] = dict(make())
@@ -44,35 +46,13 @@ class Kept:
         return value
 
 
-def plain(value: Any) -> Any:
-    """Plain data: arrays as lists, numbers that are not finite as None (JSON has none)."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, np.ndarray | Tensor):
-        return plain(value.tolist())
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
-
-
 def _digest(key: Any) -> str:
     return hashlib.sha256(json.dumps(plain(key), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _known(read: Callable[[Path, str], dict[str, Any]], path: Path) -> dict[str, Any] | None:
+    """What an earlier validation left; None where there is nothing, or nothing that can be read."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return {name: data[name] for name in data.files}
-    except (OSError, ValueError, EOFError):
+        return read(path, "")
+    except DataError:
         return None

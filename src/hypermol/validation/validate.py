@@ -18,10 +18,10 @@ from hypermol.atomic import write_text
 from hypermol.engine import InterruptedRun
 from hypermol.errors import ConfigError
 from hypermol.methods import Conduct
+from hypermol.plain import plain
 from hypermol.runs import Run
 from hypermol.validation.agreement import agreement_of_runs
 from hypermol.validation.figures import figures_of
-from hypermol.validation.kept import plain
 from hypermol.validation.model_checks import model_checks
 from hypermol.validation.motion import Motion
 from hypermol.validation.pieces import Piece, Whole, pieces_of, run_piece
