@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,6 +153,15 @@ def test_resume_of_a_finished_run_changes_nothing(trained: Path) -> None:
     said = done("train", "--resume", trained)
     assert "already finished" in said.out
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*") if path.is_file()} == before
+
+
+def test_resume_of_a_finished_run_says_its_figures(trained: Path, tmp_path: Path) -> None:
+    run = Run.open(shutil.copytree(trained, tmp_path / "run"))
+    run.save_metrics({"validation: z's uncertainty too small by": {"value": None, "unit": "×", "how": "images"}})
+    run.save_metrics({"resolution_masked": {"value": None, "unit": "Å", "how": "FSC"}})
+    said = done("train", "--resume", run.path)
+    assert "validation: z's uncertainty too small by: no value (images)" in said.out
+    assert "resolution masked: not reached (FSC)" in said.out
 
 
 def test_resume_of_a_run_whose_particles_changed(data: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_whole_run_shows_everything(run, z):
         ("masked", 0.143), ("unmasked", 0.143), ("phase-randomised", None),
     ]  # fmt: skip
     assert data.fsc[0].width == BOX * 2.0
-    assert data.figures[0].value == "0.931"
+    assert data.figures[0].value == "0.9312"
     assert ("Seed", "4") in data.facts
     assert ("Found", "2 of 6 components kept") in data.facts
     assert ("Time", "1.0 min, 5 passes over the particles") in data.facts

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hypermol.errors import ConfigError, DataError
-from hypermol.runs import Run, atomic_file, fingerprint, write_text
+from hypermol.runs import Run, atomic_file, fingerprint, in_words, write_text
 
 CONFIG = {"seed": 3, "method": {"kind": "composition", "learning_rate": 1e-4, "hidden": [3, 4]}, "text": 'a "quoted" é'}
 
@@ -125,6 +125,24 @@ def test_metrics_are_added_to(run: Run) -> None:
     run.save_metrics({"gain": {"value": 1, "unit": "", "how": "x"}})
     assert set(run.metrics()) == {"resolution", "gain"}
     assert json.loads((run.path / "metrics.json").read_text())["resolution"]["value"] == 8.2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "unit", "words"),
+    [
+        ("resolution_masked", 8.25, "Å", "8.25 Å"),
+        ("resolution_masked", float("inf"), "Å", "not reached"),
+        ("validation: still map", None, "Å", "not reached"),
+        ("validation: z's uncertainty too small by", None, "×", "no value"),
+        ("rank correlation", float("nan"), "", "no value"),
+        ("classes", 100_000, "", "100000"),
+        ("states told apart", 12.34567, "%", "12.35 %"),
+        ("choice", "auto", None, "auto"),
+    ],
+)
+def test_figures_in_words(run: Run, name: str, value: object, unit: str | None, words: str) -> None:
+    run.save_metrics({name: {"value": value, "unit": unit, "how": "x"}})
+    assert in_words(name, run.metrics()[name]) == words
 
 
 def test_an_atomic_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:

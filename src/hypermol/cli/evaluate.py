@@ -26,7 +26,7 @@ def evaluate(
     from hypermol.cli.options import say_device
     from hypermol.cli.progress import Steps
     from hypermol.cli.say import say
-    from hypermol.runs import Run
+    from hypermol.runs import Run, in_words
     from hypermol.validation import evaluate_run
 
     if particles < 1:
@@ -37,7 +37,5 @@ def evaluate(
     opened.save_metrics(found)
     width = max(map(len, found))
     for name, figure in found.items():
-        value = figure["value"]
-        text = "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-        say(f"{name:<{width}}  {text} {figure['unit']}".rstrip())
+        say(f"{name:<{width}}  {in_words(name, figure)}")
     say(f"figures: {opened.path / 'metrics.json'}")

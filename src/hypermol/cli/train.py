@@ -109,11 +109,12 @@ def _conducted(job: Callable[[Conduct], Run], folder: Path, device: str, memory_
 
 def _figures(run: Run) -> list[str]:
     """Lines for the figures that the run computed."""
-    lines = []
-    for name, figure in run.metrics().items():
-        value = "not reached" if figure["value"] is None else f"{figure['value']:.4g} {figure['unit']}"
-        lines.append(f"{name.replace('_', ' ')}: {value} ({figure['how']})")
-    return lines
+    from hypermol.runs import in_words
+
+    return [
+        f"{name.replace('_', ' ')}: {in_words(name, figure)} ({figure['how']})"
+        for name, figure in run.metrics().items()
+    ]
 
 
 def _next_step(run: Run) -> str:

@@ -18,7 +18,7 @@ from hypermol.report.data import Column, Figure, FscCurve, MapSeries, ReportData
 from hypermol.report.from_validation import validation_of
 from hypermol.report.page import write_report
 from hypermol.report.series import series_of
-from hypermol.runs import Run
+from hypermol.runs import Run, in_words
 
 CURVES = {
     "corrected": ("corrected for the mask", 0.143),
@@ -205,12 +205,7 @@ def _facts(run: Run, config: Mapping[str, Any], log: list[dict[str, Any]]) -> tu
 
 def _figure(label: str, entry: Mapping[str, Any]) -> Figure:
     """One entry of metrics.json: {"value", "unit", "how"}."""
-    value, unit = entry.get("value"), str(entry.get("unit") or "")
-    words, how = label.replace("_", " "), str(entry.get("how") or "")
-    if value is None:  # stored where it was infinite or not a number
-        return Figure(words, "not reached" if label.startswith("resolution") else "no value", how)
-    shown = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return Figure(words, f"{shown} {unit}".strip(), how)
+    return Figure(label.replace("_", " "), in_words(label, entry), str(entry.get("how") or ""))
 
 
 def _warnings(run: Run, log: list[dict[str, Any]], particles: Particles | None) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The run directory: config.toml, estimates.npz, checkpoints/, volumes/, log.jsonl, metrics.json, report.html."""
 
 from hypermol.atomic import atomic_file, write_text
+from hypermol.runs.figures import in_words
 from hypermol.runs.run import Run, fingerprint, refuse_existing
 
-__all__ = ["Run", "atomic_file", "fingerprint", "refuse_existing", "write_text"]
+__all__ = ["Run", "atomic_file", "fingerprint", "in_words", "refuse_existing", "write_text"]
