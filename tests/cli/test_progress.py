@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from hypermol.cli.progress import Display, Reporter, Steps, duration
+from hypermol.cli.options import memory_bytes
+from hypermol.cli.progress import Display, Reporter, Steps, conducted, duration
 from hypermol.cli.say import say, wrapped
 
 EVENT = {
@@ -24,6 +25,26 @@ EVENT = {
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+def test_a_job_is_conducted_with_what_the_command_was_given() -> None:
+    assert conducted(lambda conduct: (conduct.device, conduct.memory_limit), "cpu", memory_bytes(1.5), str) == (
+        "cpu",
+        3 * 2**29,
+    )
+    assert memory_bytes(None) is None
+
+
+def test_errors_of_a_job_may_say_how_to_go_on() -> None:
+    def fail(conduct: object) -> None:
+        raise ValueError("stopped")
+
+    with pytest.raises(KeyError, match="go on") as found:
+        conducted(fail, "cpu", None, lambda error: KeyError(f"{error}; go on"))
+    assert isinstance(found.value.__cause__, ValueError)
+    with pytest.raises(ValueError, match="stopped") as found:
+        conducted(fail, "cpu", None, lambda error: error)
+    assert found.value.__cause__ is None
 
 
 @pytest.fixture

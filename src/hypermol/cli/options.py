@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ Poses = Annotated[Path | None, Parameter(help="Poses of cryoDRGN (.pkl), instead
 Ctf = Annotated[Path | None, Parameter(help="CTF of cryoDRGN (.pkl), instead of the file's own.")]
 PixelSize = Annotated[float | None, Parameter(help="Å per pixel, instead of what the files say.")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N.")]
+MemoryGb = Annotated[float | None, Parameter(help="Keep at most this much of the images in memory, GiB.")]
 Settings = Annotated[
     tuple[str, ...],
     Parameter(
@@ -47,6 +49,15 @@ def parse_settings(settings: tuple[str, ...], option: str = "--set") -> dict[str
             raise ConfigError(f"{option} {key} is given twice; give it once")
         values[key] = _value(text)
     return values
+
+
+def memory_bytes(gb: float | None) -> int | None:
+    """GiB → bytes; None (as the machine allows) stays. Raises ConfigError for what is no amount."""
+    if gb is None:
+        return None
+    if not 0 < gb < math.inf:
+        raise ConfigError(f"--memory-gb {gb:g}: expected more than 0 GiB (leave it out for no limit)")
+    return int(gb * 2**30)
 
 
 def _value(text: str) -> Any:

@@ -8,9 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypermol.cli.say import is_first, wrapped
+
+if TYPE_CHECKING:
+    from hypermol.methods import Conduct
+
+T = TypeVar("T")
 
 EVERY_SECONDS = 15.0
 PATIENCE_SECONDS = 2.0
@@ -131,6 +136,26 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
 
     with stop_on_signals(heard=_say_stopping) as asked:
         yield asked
+
+
+def conducted(
+    job: Callable[[Conduct], T], device: str, memory_limit: int | None, hinted: Callable[[Exception], Exception]
+) -> T:
+    """What ``job`` returns, run with its progress shown and so that it can be stopped in good order. ``hinted`` may
+    turn an error into one that says how to go on."""
+    from hypermol.methods import Conduct
+
+    reporter = Reporter()
+    with stop_requests() as asked:
+        try:
+            return job(Conduct(device=device, memory_limit=memory_limit, report=reporter, asked_to_stop=asked))
+        except Exception as error:
+            better = hinted(error)
+            if better is error:
+                raise
+            raise better from error
+        finally:
+            reporter.display.clear()
 
 
 def _say_stopping() -> None:

@@ -14,11 +14,13 @@ from hypermol.cli.options import (
     Ctf,
     DataDir,
     Device,
+    MemoryGb,
     Particles,
     Passthrough,
     PixelSize,
     Poses,
     Settings,
+    memory_bytes,
     parse_settings,
 )
 from hypermol.errors import ConfigError, HypermolError
@@ -47,7 +49,7 @@ def train(
     ctf: Ctf = None,
     pixel_size: PixelSize = None,
     device: Device = "auto",
-    memory_gb: Annotated[float | None, Parameter(help="Keep at most this much of the images in memory.")] = None,
+    memory_gb: MemoryGb = None,
 ) -> None:
     """Reconstruct: from particles to a run folder with maps, estimates and a log.
 
@@ -56,26 +58,24 @@ def train(
 
     Example: `hypermol train particles.star -m cryodrgn -o run --set epochs=30 --set z_dim=8`
     """
-    from hypermol.cli.progress import duration
+    from hypermol.cli.progress import conducted, duration
     from hypermol.cli.say import say
 
     began = time.monotonic()
     reading = {"datadir": datadir, "passthrough": passthrough, "poses": poses, "ctf": ctf, "pixel_size": pixel_size}
     others = any(value not in (None, ()) for value in (particles, method, out, settings, *reading.values()))
-    folder = _check_arguments(particles, out, resume, others, memory_gb)
+    folder, limit = _check_arguments(particles, out, resume, others), memory_bytes(memory_gb)
     job: Callable[[Conduct], Run] = partial(_continue, folder)
     if particles is not None:
         job = partial(_begin, particles, AUTO if method is None else method, folder, settings, reading)
-    run = _conducted(job, folder, device, memory_gb)
+    run = conducted(job, device, limit, partial(_with_hint, folder=folder))
     for line in _figures(run):
         say(line)
     say(f"done in {duration(time.monotonic() - began)}: {run.path}")
     say(f"next: {_next_step(run)}")
 
 
-def _check_arguments(
-    particles: Path | None, out: Path | None, resume: Path | None, others: bool, memory_gb: float | None
-) -> Path:
+def _check_arguments(particles: Path | None, out: Path | None, resume: Path | None, others: bool) -> Path:
     """The run folder, where the arguments make sense; before anything slow is imported."""
     if resume is not None and others:
         raise ConfigError(
@@ -83,28 +83,10 @@ def _check_arguments(
         )
     if resume is None and particles is None:
         raise ConfigError("which particles? give a .star or .cs file, or --resume RUN")
-    if memory_gb is not None and not memory_gb > 0:
-        raise ConfigError(f"--memory-gb {memory_gb:g}: expected more than 0")
     folder = resume or out
     if folder is None:
         raise ConfigError("where to? give the run folder with -o RUN")
     return folder
-
-
-def _conducted(job: Callable[[Conduct], Run], folder: Path, device: str, memory_gb: float | None) -> Run:
-    """Run a job with its progress shown, so that it can be stopped in good order."""
-    from hypermol.cli.progress import Reporter, stop_requests
-    from hypermol.methods import Conduct
-
-    reporter = Reporter()
-    limit = None if memory_gb is None else int(memory_gb * 2**30)
-    with stop_requests() as asked:
-        try:
-            return job(Conduct(device=device, memory_limit=limit, report=reporter, asked_to_stop=asked))
-        except Exception as error:
-            raise _with_hint(error, folder) from error
-        finally:
-            reporter.display.clear()
 
 
 def _figures(run: Run) -> list[str]:

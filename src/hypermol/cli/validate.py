@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from hypermol.cli.options import Device, RunFolder, parse_settings
+from hypermol.cli.options import Device, MemoryGb, RunFolder, memory_bytes, parse_settings
 from hypermol.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hypermol.methods import Conduct
     from hypermol.runs import Run
+    from hypermol.validation import Asked
 
 Others = Annotated[Path, Parameter(help="Runs of other methods on the same particles, to compare with.")]
 
@@ -41,7 +42,7 @@ def validate(
         ),
     ] = False,
     device: Device = "auto",
-    memory_gb: Annotated[float | None, Parameter(help="Keep at most this much of the images in memory.")] = None,
+    memory_gb: MemoryGb = None,
 ) -> None:
     """Is the motion real? The method is run anew on either half of the data, and what both find is compared.
 
@@ -51,28 +52,25 @@ def validate(
     Example: `hypermol validate run --sensitivity`
     """
     from hypermol.cli.options import say_device
-    from hypermol.cli.progress import duration
+    from hypermol.cli.progress import conducted, duration
     from hypermol.cli.say import say
     from hypermol.runs import Run
+    from hypermol.validation import validate_run
 
     began = time.monotonic()
-    _check_numbers(seeds, memory_gb)
+    if seeds < 0:
+        raise ConfigError(f"--seeds {seeds}: expected 0 or more")
+    limit = memory_bytes(memory_gb)
     opened, rest = _finished(run), tuple(_finished(other) for other in others)
-    asked = {"noise": noise, "seeds": seeds, "settings": parse_settings(vary, "--vary"), "others": rest}
+    asked: dict[str, Any] = {"noise": noise, "seeds": seeds, "settings": parse_settings(vary, "--vary"), "others": rest}
     say_device(device)
-    found = _validated(opened, asked, sensitivity, device, memory_gb)
+    job = partial(validate_run, opened, _asked(opened, asked, sensitivity))
+    found = conducted(job, device, limit, partial(_with_hint, run=run))
     say()
     for line in (*found["verdict"], *_more(found)):
         say(line)
     say(f"done in {duration(time.monotonic() - began)}: {Run(run).path / 'validation'}")
     say(f"next: hypermol report {run}")
-
-
-def _check_numbers(seeds: int, memory_gb: float | None) -> None:
-    if seeds < 0:
-        raise ConfigError(f"--seeds {seeds}: expected 0 or more")
-    if memory_gb is not None and not memory_gb > 0:
-        raise ConfigError(f"--memory-gb {memory_gb:g}: expected more than 0")
 
 
 def _finished(path: Path) -> Run:
@@ -84,28 +82,24 @@ def _finished(path: Path) -> Run:
     return run
 
 
-def _validated(
-    run: Run, asked: dict[str, Any], sensitivity: bool, device: str, memory_gb: float | None
-) -> dict[str, Any]:
-    """Run the validation with its progress shown, so that it can be stopped in good order."""
-    from hypermol.cli.progress import Reporter, stop_requests
-    from hypermol.engine import InterruptedRun
-    from hypermol.methods import Conduct, run_method
-    from hypermol.validation import Asked, main_settings, validate_run
+def _asked(run: Run, asked: dict[str, Any], sensitivity: bool) -> Asked:
+    """What is to be done, the two main settings and one more seed among it where ``sensitivity`` is wanted."""
+    from hypermol.methods import run_method
+    from hypermol.validation import Asked, main_settings
 
     if sensitivity:
         main = main_settings(run_method(run))
         asked = {**asked, "seeds": max(1, asked["seeds"]), "settings": {**main, **asked["settings"]}}
-    reporter = Reporter()
-    limit = None if memory_gb is None else int(memory_gb * 2**30)
-    with stop_requests() as stop:
-        conduct: Conduct = Conduct(device=device, memory_limit=limit, report=reporter, asked_to_stop=stop)
-        try:
-            return validate_run(run, Asked(**asked), conduct)
-        except InterruptedRun:
-            raise InterruptedRun(f"stopped as asked; the same command goes on: hypermol validate {run.path}") from None
-        finally:
-            reporter.display.clear()
+    return Asked(**asked)
+
+
+def _with_hint(error: Exception, run: Path) -> Exception:
+    """How to go on, where it was stopped."""
+    from hypermol.engine import InterruptedRun
+
+    if isinstance(error, InterruptedRun):
+        return InterruptedRun(f"stopped as asked; the same command goes on: hypermol validate {run}")
+    return error
 
 
 def _more(found: dict[str, Any]) -> list[str]:
