@@ -13,9 +13,10 @@ from small_runs import QUIET, TINY, molecule, untrained
 from hypermol.engine import InterruptedRun
 from hypermol.errors import ConfigError, DataError
 from hypermol.maps import read_map
-from hypermol.methods import Conduct
+from hypermol.methods import Conduct, find_method
 from hypermol.runs import Run
 from hypermol.validation import Asked, validate_run
+from hypermol.validation.inference import applicable, told, transferable
 
 CHECKS = ("held_out", "calibration", "amortisation")
 
@@ -102,6 +103,10 @@ def test_bad_input(whole: tuple[Path, dict], star: Path, tmp_path: Path):
         validate_run(run, Asked(settings={"zdim": 3}), QUIET)
     with pytest.raises(ConfigError, match="--seeds"):
         validate_run(run, Asked(settings={"seed": 3}), QUIET)
+    oracle = untrained(star, tmp_path / "d", {"conformation.file": "z.npy"}, "known-z")
+    with pytest.raises(ConfigError, match="known-z is told z and does not infer it"):
+        validate_run(oracle, None, QUIET)
+    assert not (oracle.path / "validation").exists()
     other = untrained(few.path.parent / "few" / "particles.star", tmp_path / "c", TINY)
     with pytest.raises(ConfigError, match="cannot be compared one to one"):
         validate_run(run, Asked(others=(other,)), QUIET)
@@ -140,6 +145,15 @@ def test_principal_volumes(star: Path, tmp_path: Path):
     assert found["motion"]
     assert found["axes"][0]["order"]["spearman"] > 0.3
     assert found["held_out"] is None
+
+
+@pytest.mark.parametrize("name", ["cryodrgn", "autodecoder", "known-z", "neural-homogeneous", "ppca", "backprojection"])
+def test_what_can_be_asked_of_other_particles(name: str):
+    """A part says where its z comes from; nothing is read off the names of its settings."""
+    method = find_method(name)
+    assert transferable(method) == (name in ("cryodrgn", "autodecoder"))
+    assert applicable(method) == (name in ("cryodrgn", "autodecoder", "ppca"))
+    assert told(method) == (name == "known-z")
 
 
 def _no_more(looks: Iterator[int]) -> bool:

@@ -1,4 +1,8 @@
-"""Estimators of z: one file each, all returning Hypotheses."""
+"""Estimators of z: one file each, all returning Hypotheses.
+
+A spec says in ``z_from`` where z comes from: "encoder" (the images, also of particles never seen; also where it says
+nothing), "table" (a row per particle, moved by gradient), "file" (told, not inferred) or "nothing" (there is no z).
+"""
 
 from hypermol.conformations.classes import ClassPosterior, class_evidence, class_posterior
 from hypermol.conformations.empirical import EmpiricalPrior, learned_posteriors

@@ -25,6 +25,7 @@ class VariationalEncoder:
     layers: Count = 3
 
     words = "z, by a variational encoder"
+    z_from = "encoder"
 
     def build(self, context: BuildContext) -> nn.Module:
         """The encoder network."""

@@ -24,6 +24,7 @@ class KnownConformation:
     file: str = ""
 
     words = "nothing: z is read from a file"
+    z_from = "file"
 
     def build(self, context: BuildContext) -> nn.Module:
         """The estimator. Raises ConfigError without a file, DataError where it holds something else."""

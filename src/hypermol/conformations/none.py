@@ -19,6 +19,7 @@ class NoConformation:
     z_dim: Literal[0] = 0
 
     words = "nothing per particle"
+    z_from = "nothing"
 
     def build(self, context: BuildContext) -> nn.Module:
         """The estimator that says nothing."""

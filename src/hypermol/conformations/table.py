@@ -25,6 +25,7 @@ class LatentTable:
     learning_rate: Positive = 0.05
 
     words = "z, from a table with a row per particle"
+    z_from = "table"
 
     def build(self, context: BuildContext) -> nn.Module:
         """The estimator; its rows live in the particle table under "z"."""

@@ -161,7 +161,7 @@ class Composition:
     @property
     def _rows_move(self) -> bool:
         """Whether each particle's z is itself a parameter."""
-        return hasattr(self.conformation, "spread")
+        return getattr(self.conformation, "z_from", "encoder") == "table"
 
     def _initial(self, model: Model, context: BuildContext) -> State:
         data = {"box": context.box, "pixel_size": context.pixel_size, "points": context.points}

@@ -51,7 +51,18 @@ class Frozen:
 
 def transferable(method: Any) -> bool:
     """Whether a method's parts can be taken one by one and applied to particles that they were not trained on."""
-    return hasattr(method, "model") and getattr(getattr(method, "conformation", None), "z_dim", 0) > 0
+    known = getattr(method, "conformation", None)
+    return hasattr(method, "model") and getattr(known, "z_dim", 0) > 0 and not told(method)
+
+
+def told(method: Any) -> bool:
+    """Whether a method is told z, so that it infers none."""
+    return _z_from(method) == "file"
+
+
+def _z_from(method: Any) -> str:
+    """``z_from`` of its conformation (see ``hypermol.conformations``)."""
+    return getattr(getattr(method, "conformation", None), "z_from", "encoder")
 
 
 def frozen(run: Run, conduct: Conduct) -> Frozen:
@@ -64,7 +75,7 @@ def frozen(run: Run, conduct: Conduct) -> Frozen:
     if state is None:
         raise ConfigError(f"{run.path} has no checkpoint; remove it and validate again")
     model = install(method.model(stored_context(run, state)), state).to(device).eval().requires_grad_(False)
-    return Frozen(run, model, method, not hasattr(method.conformation, "spread"))
+    return Frozen(run, model, method, _z_from(method) == "encoder")
 
 
 def applicable(method: Any) -> bool:

@@ -17,11 +17,12 @@ import numpy as np
 from hypermol.atomic import write_text
 from hypermol.engine import InterruptedRun
 from hypermol.errors import ConfigError
-from hypermol.methods import Conduct
+from hypermol.methods import Conduct, run_method
 from hypermol.plain import plain
 from hypermol.runs import Run
 from hypermol.validation.agreement import agreement_of_runs
 from hypermol.validation.figures import figures_of
+from hypermol.validation.inference import told
 from hypermol.validation.model_checks import model_checks
 from hypermol.validation.motion import Motion
 from hypermol.validation.pieces import Piece, Whole, pieces_of, run_piece
@@ -54,6 +55,7 @@ def validate_run(run: Run, asked: Asked | None = None, conduct: Conduct | None =
     asked, conduct = asked or Asked(), conduct or Conduct()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("validate runs as one process; start it without torchrun")
+    _require_inferred(run)
     whole = Whole.of(run)
     agreement = agreement_of_runs((run, *asked.others)) if asked.others else []
     more = variants(whole, asked.seeds, asked.settings)
@@ -112,6 +114,15 @@ def _axes(motion: Motion) -> list[dict[str, Any]]:
 def _strongest(motion: Motion) -> dict[str, Any] | None:
     """The best axis when contrast, rigid moves and what is round are left in."""
     return None if not motion.count else {"significance": motion.anything[0], "resolution": motion.anything[1]}
+
+
+def _require_inferred(run: Run) -> None:
+    method = run_method(run)
+    if told(method):
+        raise ConfigError(
+            f"{run.path}: {method.name} is told z and does not infer it, so that two halves can only agree about it; "
+            "validate a run of a method that infers z"
+        )
 
 
 def _has_latent(whole: Whole) -> bool:
