@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hypermol.runs import Run
+from hypermol.validation import stages
 from hypermol.validation.kept import Kept
 
 
@@ -23,3 +25,11 @@ def test_damaged_stages_are_redone(tmp_path: Path, content: bytes) -> None:
                 (kept.folder / name).write_bytes(content)
         both()
         assert len(made) == number
+
+
+def test_stages_of_an_older_program_are_redone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept(tmp_path / "stages")
+    run = Run.create(tmp_path / "half", {"seed": 1, "method": {}, "input": {}})
+    for made, number in ((1, stages.FORMAT), (2, stages.FORMAT + 1)):
+        monkeypatch.setattr(stages, "FORMAT", number)
+        assert kept.record("r", stages.key_of((run,)), lambda now=made: {"by": now}) == {"by": made}

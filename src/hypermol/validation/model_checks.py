@@ -10,7 +10,7 @@ from hypermol.validation.calibration import calibration, standardised_errors
 from hypermol.validation.held_out import gains, held_out
 from hypermol.validation.inference import frozen, transferable
 from hypermol.validation.pieces import half_source
-from hypermol.validation.stages import Stages
+from hypermol.validation.stages import Stages, key_of
 
 
 def model_checks(stages: Stages, runs: tuple[Run, Run]) -> dict[str, Any]:
@@ -20,11 +20,11 @@ def model_checks(stages: Stages, runs: tuple[Run, Run]) -> dict[str, Any]:
         return {"held_out": None, "calibration": None, "amortisation": None}
     models = [frozen(run, stages.conduct) for run in runs]
     unseen = [half_source(stages.whole, 1 - half, stages.conduct) for half in range(2)]
-    names = [[run.path.name, run.config["seed"], run.config["method"]] for run in runs]
+    key = key_of(runs)
     stages.begin("likelihood of images never seen")
     found: dict[str, Any] = {
         "held_out": stages.kept.record(
-            "held-out", names, lambda: gains([held_out(m, source) for m, source in zip(models, unseen)])
+            "held-out", key, lambda: gains([held_out(m, source) for m, source in zip(models, unseen)])
         ),
         "calibration": None,
         "amortisation": None,
@@ -32,10 +32,8 @@ def model_checks(stages: Stages, runs: tuple[Run, Run]) -> dict[str, Any]:
     if models[0].has_encoder and "z_covariance" in runs[0].estimates():
         stages.begin("is the uncertainty of z right? (images made from the model itself)")
         found["calibration"] = stages.kept.record(
-            "calibration", names, lambda: calibration(*standardised_errors(models[0], unseen[0]))
+            "calibration", key, lambda: calibration(*standardised_errors(models[0], unseen[0]))
         )
         stages.begin("refining z image by image (amortisation gap)")
-        found["amortisation"] = stages.kept.record(
-            "amortisation", names, lambda: amortisation_gap(models[0], unseen[0])
-        )
+        found["amortisation"] = stages.kept.record("amortisation", key, lambda: amortisation_gap(models[0], unseen[0]))
     return found

@@ -30,6 +30,10 @@ from hypermol.validation.state_maps import STATES, cuts_of, state_map, states_of
 STILL = ("map", "unfiltered", "consensus")
 """Maps of a piece that say nothing of z: the first that both have is compared."""
 
+FORMAT = 1
+"""Of all stages. Raise it whenever a stage would come out otherwise from the same runs (another algorithm, another
+constant, other files): stages that were kept are then computed anew and never mixed with new ones."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Stages:
@@ -59,7 +63,7 @@ class Stages:
         projections of all images of each half, or of a method without z its own maps."""
         self.begin("the still maps of the two halves")
         make = partial(self._back_projections, pieces) if heterogeneous else partial(_own_maps, runs)
-        return self.kept.record("still", [_key(runs), heterogeneous], make)
+        return self.kept.record("still", [key_of(runs), heterogeneous], make)
 
     def motion(self, name: str, pieces: tuple[Piece, Piece], runs: tuple[Run, Run]) -> Motion:
         """``motion_between`` of two pieces; of the halves themselves the change maps are written too."""
@@ -71,7 +75,7 @@ class Stages:
                 self._write_changes(found)
             return found.arrays()
 
-        return Motion.from_arrays(self.kept.arrays(f"motion-{name}", _key(runs), make))
+        return Motion.from_arrays(self.kept.arrays(f"motion-{name}", key_of(runs), make))
 
     def latent(self, runs: tuple[Run, Run]) -> list[np.ndarray] | None:
         """z of all particles by either half's model; None where a model cannot look at particles new to it."""
@@ -81,7 +85,7 @@ class Stages:
         for half, run in enumerate(runs):
             self.begin(f"the model of half {half} looks at the particles of half {1 - half}")
             make = partial(look_at_half, run, self.whole, self.conduct)
-            seen = self.kept.arrays(f"look-{half}", _key((run,)), make)
+            seen = self.kept.arrays(f"look-{half}", key_of((run,)), make)
             z = np.empty((self.whole.particles.count, seen["z"].shape[1]))
             z[self.whole.rows(half)], z[self.whole.rows(1 - half)] = run.estimates()["z"], seen["z"]
             found.append(z)
@@ -102,7 +106,9 @@ class Stages:
     ) -> list[dict[str, Any]]:
         """Half maps of three equally populated states along an axis (from 0), and of as many particles at random."""
         self.begin(f"maps of {STATES} states along axis {axis + 1}, each half from its own images")
-        made = self.kept.record("states", (_key(runs), axis), lambda: {"all": self._states(motion, axis, pieces, runs)})
+        made = self.kept.record(
+            "states", (key_of(runs), axis), lambda: {"all": self._states(motion, axis, pieces, runs)}
+        )
         return made["all"]
 
     def landscape_maps(self, runs: tuple[Run, Run]) -> dict[str, Any]:
@@ -114,13 +120,13 @@ class Stages:
             first, second = (maps_at(model.decode_array, model.latent()) for model in models)
             return compared_landscapes(first, second, models[0].pixel_size * models[0].box / first.shape[-1])
 
-        return self.kept.record("landscape-maps", _key(runs), make)
+        return self.kept.record("landscape-maps", key_of(runs), make)
 
     def compared(self, pieces: tuple[Piece, Piece], runs: tuple[Run, Run], axis: np.ndarray | None) -> dict[str, Any]:
         """``sensitivity.compared`` of a changed piece (half 0) with the unchanged one (half 1)."""
         self.begin(f"comparing {pieces[0].name}")
         return self.kept.record(
-            f"changed-{pieces[0].name}", _key(runs), lambda: compared(self.whole, pieces, runs, axis, self.conduct)
+            f"changed-{pieces[0].name}", key_of(runs), lambda: compared(self.whole, pieces, runs, axis, self.conduct)
         )
 
     def own_coordinates(self, motion: Motion, runs: tuple[Run, Run]) -> list[np.ndarray]:
@@ -174,9 +180,10 @@ class Stages:
                 write_map(self.volumes / f"axis-{j + 1}-{name}.mrc", volume, pixel_size)
 
 
-def _key(runs: tuple[Run, ...]) -> list[Any]:
-    """What a stage rests on: the settings of finished runs (whose results follow from these)."""
-    return [[run.path.name, run.config["seed"], run.config["method"], run.config["input"]] for run in runs]
+def key_of(runs: tuple[Run, ...]) -> list[Any]:
+    """What a stage rests on: how it is computed, and the settings of finished runs, whose results follow from these."""
+    rests = [[run.path.name, run.config["seed"], run.config["method"], run.config["input"]] for run in runs]
+    return [FORMAT, *rests]
 
 
 def _own_maps(runs: tuple[Run, Run]) -> dict[str, Any]:
