@@ -78,7 +78,7 @@ def test_a_whole_run_shows_everything(run, z):
     np.testing.assert_allclose(data.motions[0].maps[2], ball(landscape.paths[0].z[2:3])[0], rtol=1e-4)
     np.testing.assert_allclose(data.motions[0].coordinates, landscape.components.project(landscape.paths[0].z))
     assert data.states.caption(1).startswith("cluster 1: ")
-    assert data.maps[0].captions == ("consensus", "at the median z", "half map 0", "half map 1")
+    assert data.maps[0].captions == ("consensus", "at the median z", "half map 1", "half map 2")
     assert [(curve.label, curve.threshold) for curve in data.fsc] == [
         ("masked", 0.143), ("unmasked", 0.143), ("phase-randomised", None),
     ]  # fmt: skip
@@ -165,7 +165,7 @@ def test_the_curves_of_a_back_projection_have_human_names(backprojected):
 
 def test_a_back_projection_is_one_map_at_rest(backprojected):
     data = report_of(backprojected)
-    assert data.maps[0].captions == ("consensus", "unfiltered", "half map 0", "half map 1")
+    assert data.maps[0].captions == ("consensus", "unfiltered", "half map 1", "half map 2")
     section = motion_section(data)
     assert section.title == "The map"
     assert "Shown: consensus." in section.body
@@ -180,12 +180,12 @@ def test_a_back_projection_is_one_map_at_rest(backprojected):
     assert scene["step"] == alone.data["scenes"][0]["step"]
     page = report_run(backprojected).read_text()
     assert "in motion" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
-    assert "half map 1" in page  # among the maps of the run
+    assert "half map 2" in page  # among the maps of the run
 
 
 def test_the_fitted_map_comes_before_the_consensus(run):
     (run.volumes / "map-at-median-z.mrc").rename(run.volumes / "map.mrc")
-    assert report_of(run).maps[0].captions == ("map", "consensus", "half map 0", "half map 1")
+    assert report_of(run).maps[0].captions == ("map", "consensus", "half map 1", "half map 2")
 
 
 def test_what_was_not_reached_is_said_in_words(run):

@@ -155,10 +155,10 @@ def test_from_a_run_folder(run, found):
     assert shown.width == BOX * PIXEL
     assert shown.changes is None  # its maps are not there
     maps = [torch.randn(BOX, BOX, BOX, generator=torch.Generator().manual_seed(half)) for half in range(2)]
-    for half, volume in enumerate(maps):
+    for half, volume in enumerate(maps, start=1):
         write_map(folder / f"axis-1-half{half}.mrc", volume, PIXEL)
     changes = report_of(run).validation.changes
-    assert changes.captions == ("from half 0", "from half 1", "mean of both")
+    assert changes.captions == ("from half 1", "from half 2", "mean of both")
     np.testing.assert_allclose(changes.maps[2], (changes.maps[0] + changes.maps[1]) / 2, atol=1e-5)
     spectrum = np.abs(np.fft.fftn(changes.maps[0]))
     assert spectrum[7, 0, 0] < np.abs(np.fft.fftn(maps[0].numpy()))[7, 0, 0]  # shell 7, where the halves agree least

@@ -26,7 +26,7 @@ CURVES = {
     "unmasked": ("unmasked", 0.143),
     "randomised": ("phase-randomised", None),
 }
-MAP_WORDS = {"half1": "half map 0", "half2": "half map 1", "map-at-median-z": "at the median z"}
+MAP_WORDS = {"half1": "half map 1", "half2": "half map 2", "map-at-median-z": "at the median z"}
 SHARED_POSES = "half maps reconstructed with the same poses: judges the signal, not independent refinements"
 
 

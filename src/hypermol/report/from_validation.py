@@ -18,7 +18,7 @@ from hypermol.report.series import LARGEST
 from hypermol.runs import Run
 from hypermol.validation.validate import FORMAT
 
-PARTS = ("from half 0", "from half 1", "mean of both")
+PARTS = ("from half 1", "from half 2", "mean of both")
 
 
 def validation_of(run: Run, absent: list[str]) -> ValidationShown | None:
@@ -46,7 +46,7 @@ def _changes(folder: Path, found: Mapping[str, Any]) -> MapSeries | None:
     real = [axis for axis in found.get("axes", ()) if axis["real"]]
     if not real:
         return None
-    files = [folder / f"axis-{real[0]['axis']}-half{half}.mrc" for half in range(2)]
+    files = [folder / f"axis-{real[0]['axis']}-half{half}.mrc" for half in (1, 2)]
     if not all(path.exists() for path in files):
         return None
     curve = torch.tensor([value or 0.0 for value in real[0]["curve"]])

@@ -14,7 +14,7 @@ from hypermol.validation.stages import Stages, key_of
 
 
 def model_checks(stages: Stages, runs: tuple[Run, Run]) -> dict[str, Any]:
-    """held_out (``gains``), calibration (of half 0's model) and amortisation (likewise); None where the method allows
+    """held_out (``gains``), calibration (of half 1's model) and amortisation (likewise); None where the method allows
     none: calibration and amortisation ask for an encoder with a posterior."""
     if not transferable(stages.whole.method):
         return {"held_out": None, "calibration": None, "amortisation": None}

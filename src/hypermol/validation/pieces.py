@@ -68,10 +68,11 @@ class Piece:
 
 
 def pieces_of(whole: Whole, noise: bool) -> list[Piece]:
-    """The two halves, and the same on noise. Seeds differ: networks that start alike would agree about noise."""
+    """The two halves, and the same on noise. Seeds differ: networks that start alike would agree about noise. Folders
+    are numbered 1 and 2 as half maps are everywhere (rlnRandomSubset too); arrays hold 0 and 1."""
     seeds = (1000 * (whole.seed + 1), 1000 * (whole.seed + 1) + 1)
     kinds = (("half", False), ("noise", True))[: 2 if noise else 1]
-    return [Piece(f"{k}{half}", half, seeds[half] + 10 * n, whole.method, n) for k, n in kinds for half in range(2)]
+    return [Piece(f"{k}{h + 1}", h, seeds[h] + 10 * n, whole.method, n) for k, n in kinds for h in range(2)]
 
 
 def half_source(whole: Whole, half: int, conduct: Conduct) -> ImageSource:
@@ -146,5 +147,5 @@ def _require_same(run: Run, config: dict[str, Any]) -> None:
         if found[part] != config[part]:
             raise DataError(
                 f"{run.path} belongs to another job (its {part} differs): the run was made anew since it was "
-                f"validated; remove {run.path.parent} and validate again"
+                f"validated, or an earlier version validated it; remove {run.path.parent} and validate again"
             )

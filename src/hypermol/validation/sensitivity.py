@@ -1,5 +1,5 @@
 """Does the answer hang on the seed or on a setting (Donnat et al. 2022, section 4.3.2)? The method is run again on half
-0, changed in one thing, and compared with the unchanged run on half 1."""
+1, changed in one thing, and compared with the unchanged run on half 2."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def variants(whole: Whole, seeds: int, settings: Mapping[str, Any]) -> list[tupl
 def compared(
     whole: Whole, pieces: tuple[Piece, Piece], runs: tuple[Run, Run], axis: np.ndarray | None, conduct: Any
 ) -> dict[str, Any]:
-    """A changed run on half 0 against the unchanged one on half 1: significance and resolution (Å) of its best axis;
-    and against the unchanged one on half 0, particle by particle, order: how well the changed z tells ``axis``, the
+    """A changed run on half 1 against the unchanged one on half 2: significance and resolution (Å) of its best axis;
+    and against the unchanged one on half 1, particle by particle, order: how well the changed z tells ``axis``, the
     unchanged coordinate of those particles (|Spearman|, fitted on half of them, scored on the others; 0 to 1)."""
     motion = motion_between(whole, pieces, runs, conduct)
     found: dict[str, Any] = {"significance": None, "resolution": None, "order": None}

@@ -83,7 +83,7 @@ class Stages:
             return None
         found = []
         for half, run in enumerate(runs):
-            self.begin(f"the model of half {half} looks at the particles of half {1 - half}")
+            self.begin(f"the model of half {half + 1} looks at the particles of half {2 - half}")
             make = partial(look_at_half, run, self.whole, self.conduct)
             seen = self.kept.arrays(f"look-{half}", key_of((run,)), make)
             z = np.empty((self.whole.particles.count, seen["z"].shape[1]))
@@ -123,7 +123,7 @@ class Stages:
         return self.kept.record("landscape-maps", key_of(runs), make)
 
     def compared(self, pieces: tuple[Piece, Piece], runs: tuple[Run, Run], axis: np.ndarray | None) -> dict[str, Any]:
-        """``sensitivity.compared`` of a changed piece (half 0) with the unchanged one (half 1)."""
+        """``sensitivity.compared`` of a changed piece (half 1) with the unchanged one (half 2)."""
         self.begin(f"comparing {pieces[0].name}")
         return self.kept.record(
             f"changed-{pieces[0].name}", key_of(runs), lambda: compared(self.whole, pieces, runs, axis, self.conduct)
@@ -146,7 +146,7 @@ class Stages:
         found = []
         for name, label, s in jobs:
             maps = state_map((first, second), (np.flatnonzero(label[0] == s), np.flatnonzero(label[1] == s)))
-            for part, volume in (("", maps.map), ("-half0", maps.half_maps[0]), ("-half1", maps.half_maps[1])):
+            for part, volume in (("", maps.map), ("-half1", maps.half_maps[0]), ("-half2", maps.half_maps[1])):
                 write_map(self.volumes / f"{name}{part}.mrc", volume, maps.pixel_size)
             count = [int((one == s).sum()) for one in label]
             curve = maps.curves.corrected
@@ -168,7 +168,7 @@ class Stages:
         return folder
 
     def _write_changes(self, found: Motion) -> None:
-        """axis-J-half0.mrc and -half1.mrc, unfiltered; axis-J-change.mrc, their mean filtered by their FSC."""
+        """axis-J-half1.mrc and -half2.mrc, unfiltered; axis-J-change.mrc, their mean filtered by their FSC."""
         if found.changes is None:
             return
         pixel_size = float(self.whole.particles.pixel_size * self.whole.particles.box / found.changes.shape[-1])
@@ -176,7 +176,7 @@ class Stages:
             first, second = found.changes[:, j]
             gain = fourier_gain(torch.from_numpy(found.curve[j]))
             both = filtered((first + second) / 2, profile_volume(gain, first.shape[-1]))
-            for name, volume in (("half0", first), ("half1", second), ("change", both)):
+            for name, volume in (("half1", first), ("half2", second), ("change", both)):
                 write_map(self.volumes / f"axis-{j + 1}-{name}.mrc", volume, pixel_size)
 
 

@@ -27,8 +27,8 @@ def cuts_of(coordinate: np.ndarray, states: int = STATES) -> np.ndarray:
 
 
 def state_map(sources: tuple[Any, Any], chosen: tuple[np.ndarray, np.ndarray]) -> ConsensusMaps:
-    """Back projection of the ``chosen`` particles (numbers within each source): half map 0 from the first source, half
-    map 1 from the second. Raises DataError where either is empty."""
+    """Back projection of the ``chosen`` particles (numbers within each source): half map 1 from the first source, half
+    map 2 from the second. Raises DataError where either is empty."""
     sums = Accumulators.zeros(sources[0].lattice.box, device=sources[0].lattice.k.device)
     for half, (source, rows) in enumerate(zip(sources, chosen)):
         for batch in source.stream(torch.from_numpy(rows).split(BATCH)):

@@ -35,8 +35,8 @@ FORMAT = 1
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """What is done beyond the halves. noise: the same on noise for images; seeds: more runs of half 0 with other seeds;
-    settings: more runs of half 0, each with one setting changed; others: runs on the same data to compare with. checks:
+    """What is done beyond the halves. noise: the same on noise for images; seeds: more runs of half 1 with other seeds;
+    settings: more runs of half 1, each with one setting changed; others: runs on the same data to compare with. checks:
     what the models say of unseen images (likelihood, calibration, amortisation), on which the verdict does not rest."""
 
     noise: bool = True
@@ -64,24 +64,24 @@ def validate_run(run: Run, asked: Asked | None = None, conduct: Conduct | None =
     noise = pieces_of(whole, noise=True)[2:] if asked.noise and heterogeneous else []
     jobs = [*halves, *noise, *((piece for _, piece in more) if heterogeneous else ())]
     runs = _run_all(whole, jobs, conduct)
-    stages = Stages(whole, conduct)
+    stages, pair = Stages(whole, conduct), (runs["half1"], runs["half2"])
     found: dict[str, Any] = {"format": FORMAT, "method": whole.method.name, "latent": heterogeneous}
     found["particles"] = [len(whole.rows(half)) for half in range(2)]
-    found["still"] = stages.still((halves[0], halves[1]), (runs["half0"], runs["half1"]), heterogeneous)
+    found["still"] = stages.still((halves[0], halves[1]), pair, heterogeneous)
     if heterogeneous:
         found |= _heterogeneous(stages, jobs, runs, [words for words, _ in more])
-        found |= model_checks(stages, (runs["half0"], runs["half1"])) if asked.checks else {}
+        found |= model_checks(stages, pair) if asked.checks else {}
     found["agreement"] = agreement
     return _written(run, found)
 
 
 def _heterogeneous(stages: Stages, jobs: list[Piece], runs: dict[str, Run], changes: list[str]) -> dict[str, Any]:
     """All that is said about z. ``changes``: what the last of ``jobs`` change, in words."""
-    pieces, pair = (jobs[0], jobs[1]), (runs["half0"], runs["half1"])
+    pieces, pair = (jobs[0], jobs[1]), (runs["half1"], runs["half2"])
     motion = stages.motion("halves", pieces, pair)
     found: dict[str, Any] = {"axes": _axes(motion), "any_change": _strongest(motion)}
-    if "noise0" in runs:
-        blank = stages.motion("noise", (jobs[2], jobs[3]), (runs["noise0"], runs["noise1"]))
+    if "noise1" in runs:
+        blank = stages.motion("noise", (jobs[2], jobs[3]), (runs["noise1"], runs["noise2"]))
         found["noise"] = _axes(blank)[0] if blank.count else {"significance": None}
     for axis, order in zip(found["axes"], stages.orders(motion, pair)):
         axis |= {"real": axis_is_real(axis, found.get("noise")), "order": order}
@@ -142,7 +142,7 @@ def _run_all(whole: Whole, jobs: list[Piece], conduct: Conduct) -> dict[str, Run
         left = len(jobs) - number
         guess = f", about {left * sum(spent) / len(spent) / 60:.0f} min for the {left} left" if spent else ""
         what = "noise in place of images, " if piece.noise else ""
-        words = f"run {number + 1} of {len(jobs)}: {piece.name} ({what}half {piece.half}){guess}"
+        words = f"run {number + 1} of {len(jobs)}: {piece.name} ({what}half {piece.half + 1}){guess}"
         conduct.report({"event": "note", "text": words})
         began = time.monotonic()
         fresh = not (folder / piece.name / "config.toml").exists()

@@ -67,10 +67,10 @@ def populations_chart(chosen: Mapping[str, Any]) -> dict[str, Any]:
             "name": f"by the model of half {half}",
             "x": names,
             "y": [round(100 * float(value), 3) for value in share],
-            "marker": {"color": PALETTE[half]},
+            "marker": {"color": PALETTE[half - 1]},
             "hovertemplate": f"%{{x}}: %{{y:.1f}} % by the model of half {half}<extra></extra>",
         }
-        for half, share in enumerate(populations)
+        for half, share in enumerate(populations, start=1)
     ]
     x, y = axis(f"state along axis {chosen['axis']}"), axis("% of all particles", rangemode="tozero")
     return {"data": traces, "layout": layout(x, y, height=300, barmode="group", bargap=0.35, showlegend=True)}

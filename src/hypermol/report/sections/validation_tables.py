@@ -33,7 +33,7 @@ def states_table(states: Sequence[Found], still: Found, particles: Sequence[int]
         [name, *(f"{count:,}" for count in counts), angstrom(map_["resolution"], map_["curve"])]
         for name, counts, map_ in maps
     ]
-    return data_table(("Map", "Particles, half 0", "Particles, half 1", "FSC 0.143 at"), rows)
+    return data_table(("Map", "Particles, half 1", "Particles, half 2", "FSC 0.143 at"), rows)
 
 
 def orders_table(axes: Sequence[Found]) -> str:
