@@ -21,26 +21,30 @@ IMAGES = dict.fromkeys(("numerator", "weight", "rotation", "k", "grid", "k3", "v
 TYPES = {**IMAGES, "places": "*fp32", "out": "*fp32", "half": "*i64", "size": "fp32", "width": "i32", "box": "fp32"}
 TYPES |= dict.fromkeys(("gram", "projection", "power", "overlap"), "*fp64")
 KERNELS: list[tuple[Any, dict[str, int], dict[str, str]]] = [
-    (moments_triton._slice, {"lanes": 4, "block": 128}, {}),
-    (moments_triton._slice, {"lanes": 16, "block": 16}, {}),
-    (moments_triton._insert, {"record": 32, "block": 16}, {}),
-    (separate_triton._slice, {"lanes": 16, "block": 32}, {}),
-    (separate_triton._insert, {"record": 32, "block": 16}, {}),
-    (slice_insert_triton._slice, {"lanes": 1, "block": 512}, {}),
-    (slice_insert_triton._insert, {"numbers": 2, "lanes": 2, "block": 256}, {}),
-    (slice_insert_triton._insert, {"numbers": 1, "lanes": 1, "block": 512}, {}),
+    (moments_triton._slice, {"channels": 1, "lanes": 1, "block": 128}, {}),
+    (moments_triton._slice, {"channels": 3, "lanes": 4, "block": 128}, {}),
+    (moments_triton._slice, {"channels": 11, "lanes": 16, "block": 16}, {}),
+    (moments_triton._slice, {"channels": 21, "lanes": 32, "block": 16, "num_warps": 8}, {}),
+    (moments_triton._insert, {"channels": 11, "moments": 66, "record": 32, "block": 16}, {}),
+    (separate_triton._slice, {"channels": 20, "lanes": 16, "block": 32}, {}),
+    (separate_triton._insert, {"channels": 20, "record": 32, "block": 16}, {}),
+    (slice_insert_triton._slice, {"channels": 1, "lanes": 1, "block": 512}, {}),
+    (slice_insert_triton._insert, {"floats": 2, "numbers": 2, "lanes": 2, "block": 256}, {}),
+    (slice_insert_triton._insert, {"floats": 1, "numbers": 1, "lanes": 1, "block": 512}, {}),
     (columns_triton._insert, {"lanes": 8, "block": 128}, {"width": "fp32"}),
 ]
 
 
 def main(capability: int) -> None:
     tools = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-    for kernel, constants, special in KERNELS:
+    for kernel, given, special in KERNELS:
+        options = {name: given[name] for name in given if name == "num_warps"}
+        constants = {name: value for name, value in given.items() if name not in options}
         types = {**TYPES, **special, **dict.fromkeys(constants, "constexpr")}
         signature = {name: types.get(name, "i32") for name in kernel.arg_names}
         values = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
         source = ASTSource(fn=kernel, signature=signature, constexprs=values)
-        code = triton.compile(source, target=GPUTarget("cuda", capability, 32)).asm["cubin"]
+        code = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options).asm["cubin"]
         with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
             file.write(code)
             file.flush()

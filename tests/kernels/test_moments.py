@@ -22,6 +22,7 @@ from hypermol.kernels import (
     symmetrise_moments,
     volumes_to_grid,
 )
+from hypermol.kernels.checks import check_images
 
 BOX, CHANNELS, IMAGES = 12, 3, 7
 MOMENTS = record_size(CHANNELS) - 2 * CHANNELS
@@ -160,3 +161,27 @@ def test_sums_of_another_shape_are_refused() -> None:
         insert_moments(
             given["numerator"], given["weight"], given["rotation"], first, second, half, given["k"], BOX, out
         )
+
+
+def test_images_and_sums_that_do_not_fit_are_refused_before_memory_is_touched() -> None:
+    given, (first, second) = images(), conformations()
+    half = torch.zeros(IMAGES, dtype=torch.long)
+    with pytest.raises(ConfigError, match="numerators and weights of shape"):
+        check_images(given["numerator"], given["weight"][:, 1:], given["rotation"], given["k"])
+    strided = torch.zeros(1, *grid_shape(BOX), 2 * record_size(CHANNELS))[..., ::2]
+    data = given["numerator"], given["weight"], given["rotation"], first, second, half, given["k"], BOX
+    with pytest.raises(ConfigError, match="must be contiguous"):
+        insert_moments(*data, strided)
+
+
+def test_an_image_of_no_half_inserts_nothing(kernel: Any) -> None:
+    given, (first, second) = images(), conformations()
+    half = torch.tensor([0, -1, 1, 2, 0, 1, 0])
+    sums = torch.zeros(4, *grid_shape(BOX), record_size(CHANNELS), dtype=torch.float64)
+    data = given["numerator"], given["weight"], given["rotation"], first, second
+    kernel.insert_moments(*data, half, given["k"], BOX, sums[1:3])
+    some = (half == 0) | (half == 1)
+    expected = torch.zeros_like(sums[1:3])
+    insert_moments(*(part[some] for part in data), half[some], given["k"], BOX, expected)
+    torch.testing.assert_close(sums[1:3], expected)
+    assert not sums[[0, 3]].any()

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.kernels import columns_reference as reference
+from hypermol.kernels.checks import check_images, check_in_place
 from hypermol.kernels.compiled import as_array, compiled_runs, loops, on_gpu, triton_runs
 from hypermol.kernels.grid import grid_shape
 from hypermol.shapes import Complex, Float, Int
@@ -49,6 +50,8 @@ def insert_columns(
         raise ConfigError(f"sums of columns: expected [halves, {expected}], found {tuple(out.shape)}")
     if len(places) and float(places.norm(dim=1).min()) <= width:
         raise ConfigError(f"columns of a covariance must lie farther than {width} shells from the origin")
+    check_images(numerator, weight, rotation, k)
+    check_in_place(out)
     if not compiled_runs(numerator, weight, rotation, out):
         run = on_gpu("columns") if triton_runs(numerator, weight, rotation, half, k, out) else reference
         run.insert_columns(numerator, weight, rotation, half, places, width, k, box, out, oversampling)

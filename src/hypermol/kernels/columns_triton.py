@@ -6,6 +6,7 @@ others walk their points twice: what the image says near the place, and its back
 
 from typing import no_type_check
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -47,6 +48,7 @@ def _insert(
     depth,
     height,
     grid_width,
+    halves,
     lanes: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
@@ -54,7 +56,8 @@ def _insert(
     r, xi = rotation + 9 * image, places + 3 * column
     a, b, c = tl.load(xi), tl.load(xi + 1), tl.load(xi + 2)
     qz = tl.load(r + 6) * a + tl.load(r + 7) * b + tl.load(r + 8) * c
-    if tl.abs(qz) < width:
+    own = tl.load(half + image).to(tl.int64)
+    if (tl.abs(qz) < width) & (own >= 0) & (own < halves):
         qx = tl.load(r) * a + tl.load(r + 1) * b + tl.load(r + 2) * c
         qy = tl.load(r + 3) * a + tl.load(r + 4) * b + tl.load(r + 5) * c
         real = tl.zeros([block], tl.float64)
@@ -68,10 +71,12 @@ def _insert(
             imaginary += share * sign * tl.load(numerator + 2 * at + 1, mask=there, other=0.0)
             total += share * tl.load(weight + at, mask=there, other=0.0)
         first, second, whole = tl.sum(real, 0), tl.sum(imaginary, 0), tl.sum(total, 0)
+        kind = weight.dtype.element_ty  # from here on in the images' own precision: float64 is slow on a GPU
+        first, second, whole = first.to(kind), second.to(kind), whole.to(kind)
         f = tl.arange(0, lanes)
         odd = (f % 2 == 1)[None, :]
         near = tl.where(f < 2, first, second)[None, :]
-        own = (tl.load(half + image).to(tl.int64) * columns + column) * depth * height * grid_width * 5
+        place_of_column = out + (own * columns + column) * depth * height * grid_width * 5
         for start in range(0, points, block):
             p = start + tl.arange(0, block)
             there, at = p < points, image * points + p
@@ -86,7 +91,7 @@ def _insert(
             of_second = tl.where((f == 3)[None, :], (noise * sign * flip)[:, None], 0.0)
             value = tl.where((f == 4)[None, :], (w * whole)[:, None], number - of_first - of_second)
             some = (there & inside(x, y, z, depth, height, grid_width))[:, None] & (f < 5)[None, :]
-            add(out + own, x, y, z, depth, height, grid_width, 5, f, value, some)
+            add(place_of_column, x, y, z, depth, height, grid_width, 5, f, value, some)
 
 
 def insert_columns(
@@ -106,5 +111,6 @@ def insert_columns(
         return
     data = as_floats(numerator), weight.contiguous(), rotation.contiguous(), half.contiguous()
     near = places.to(rotation).contiguous(), width, k.contiguous(), float(box), float(box * oversampling)
-    sizes = len(k), len(places), *out.shape[2:5]
-    _insert[(len(rotation), len(places))](*data, *near, out, *sizes, lanes=_LANES, block=_POINTS)
+    sizes = len(k), len(places), *out.shape[2:5], len(out)
+    with torch.cuda.device_of(out):
+        _insert[(len(rotation), len(places))](*data, *near, out, *sizes, lanes=_LANES, block=_POINTS)

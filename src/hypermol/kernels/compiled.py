@@ -1,5 +1,7 @@
 """What every compiled kernel needs: where it may run, its module, its arguments, numba with torch's threads."""
 
+import os
+import shutil
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -8,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+OLDEST = (7, 0)
+"""Compute capability from which on the GPU kernels' atomic additions exist."""
+
 
 def compiled_runs(*tensors: Tensor) -> bool:
     """Whether the compiled loops may be used: numba is installed, and everything is on the CPU."""
@@ -15,14 +20,18 @@ def compiled_runs(*tensors: Tensor) -> bool:
 
 
 def triton_runs(*tensors: Tensor) -> bool:
-    """Whether the GPU kernels may be used: triton is installed, and everything is on a GPU."""
-    return has_triton() and all(tensor.device.type == "cuda" for tensor in tensors)
+    """Whether the GPU kernels may be used: triton can run, and everything is on one GPU."""
+    device = tensors[0].device
+    if device.type != "cuda" or any(tensor.device != device for tensor in tensors):
+        return False
+    return has_triton() and torch.cuda.get_device_capability(device) >= OLDEST
 
 
 @cache
 def has_triton() -> bool:
-    """Whether triton is installed."""
-    return find_spec("triton") is not None
+    """Whether triton is installed, and a C compiler, with which it makes the code that starts a kernel."""
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    return find_spec("triton") is not None and compiler is not None
 
 
 @cache

@@ -55,24 +55,23 @@ def corner_of(x, y, z, corner: tl.constexpr, depth, height, width):
     jx, jy, jz = ix + right, iy + height // 2 + up, iz + depth // 2 + deep
     on = (jx < width) & (jy >= 0) & (jy < height) & (jz >= 0) & (jz < depth)
     share = (fx if right else 1 - fx) * (fy if up else 1 - fy) * (fz if deep else 1 - fz)
-    row = tl.where(on, jz, 0).to(tl.int64) * height + tl.where(on, jy, 0).to(tl.int64)
-    return row * width + tl.where(on, jx, 0).to(tl.int64), on, share
+    row = tl.where(on, jz, 0).to(tl.int32) * height + tl.where(on, jy, 0).to(tl.int32)
+    return (row * width + tl.where(on, jx, 0).to(tl.int32)).to(tl.int64), on, share  # below 2³¹ up to boxes of 800 px
 
 
 @triton.jit
 @no_type_check
-def read(grid, x, y, z, depth, height, width, channels, channel, wanted):
-    """Real and imaginary parts [B, C] of ``channel`` [C] at points [B]; grid: records of ``channels`` complex
-    numbers."""
-    real = tl.zeros([x.shape[0], channel.shape[0]], grid.dtype.element_ty)
-    imaginary = tl.zeros([x.shape[0], channel.shape[0]], grid.dtype.element_ty)
+def read(grid, x, y, z, depth, height, width, channels: tl.constexpr, first, lanes: tl.constexpr, wanted):
+    """Real and imaginary parts [B, lanes] of the channels from ``first`` on at points [B]; grid: records of
+    ``channels`` complex numbers."""
+    number = 2 * first + tl.arange(0, 2 * lanes)
+    value = tl.zeros([x.shape[0], 2 * lanes], grid.dtype.element_ty)
     for corner in tl.static_range(8):
         node, on, share = corner_of(x, y, z, corner, depth, height, width)
-        at = grid + (node * (2 * channels))[:, None] + 2 * channel[None, :]
-        some = (on & wanted)[:, None] & (channel < channels)[None, :]
-        real += tl.load(at, mask=some, other=0.0) * share[:, None]
-        imaginary += tl.load(at + 1, mask=some, other=0.0) * share[:, None]
-    return real, imaginary
+        at = grid + (node * (2 * channels))[:, None] + number[None, :]
+        some = (on & wanted)[:, None] & (number < 2 * channels)[None, :]
+        value += tl.load(at, mask=some, other=0.0) * share[:, None]
+    return tl.split(tl.reshape(value, [x.shape[0], lanes, 2]))
 
 
 @triton.jit

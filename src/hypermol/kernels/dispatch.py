@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hypermol.kernels import slice_insert, slice_insert_numba
+from hypermol.kernels.checks import check_in_place
 from hypermol.kernels.compiled import as_array, compiled_runs, on_gpu, set_threads, triton_runs
 from hypermol.kernels.slice_insert import Grids, check_grid, empty_grids
 from hypermol.shapes import Complex, Float
@@ -67,6 +68,7 @@ def _insert(
     values: Tensor, weights: Tensor | None, k3: Tensor, box: int, oversampling: int, out: Grids | None = None
 ) -> Grids:
     grid, weight_grid = out or empty_grids(values, weights, box, oversampling)
+    check_in_place(grid, *([] if weight_grid is None else [weight_grid]))
     if triton_runs(values, k3, grid):
         check_grid(tuple(grid.shape[:3]), box, oversampling)
         return on_gpu("slice_insert").insert_grid(values, weights, k3, box, oversampling, (grid, weight_grid))

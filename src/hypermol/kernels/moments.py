@@ -13,10 +13,15 @@ from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.kernels import moments_reference as reference
+from hypermol.kernels.checks import check_images, check_in_place
 from hypermol.kernels.compiled import as_array, compiled_runs, loops, on_gpu, triton_runs
 from hypermol.kernels.grid import grid_shape, symmetrise_grid
 from hypermol.kernels.slice_insert import check_grid
 from hypermol.shapes import Complex, Float, Int
+
+MOST_ON_GPU = 32
+"""Channels whose Gram matrix fits the registers; with more the torch reference runs."""
+_MATRICES = 1 << 25  # numbers of all matrices that are solved at a time
 
 
 def slice_moments(
@@ -34,8 +39,10 @@ def slice_moments(
     Raises ConfigError where the grid does not belong to ``box``.
     """
     check_grid(tuple(grid.shape[:3]), box, oversampling)
+    check_images(numerator, weight, rotation, k)
     if not compiled_runs(grid, numerator, weight, rotation, k):
-        run = on_gpu("moments") if triton_runs(grid, numerator, weight, rotation, k) else reference
+        fits = grid.shape[-1] <= MOST_ON_GPU and triton_runs(grid, numerator, weight, rotation, k)
+        run = on_gpu("moments") if fits else reference
         return run.slice_moments(grid, numerator, weight, rotation, k, box, oversampling)
     channels, images = grid.shape[-1], len(rotation)
     gram = torch.empty(images, channels, channels, dtype=torch.float64)
@@ -71,6 +78,8 @@ def insert_moments(
             f"sums of moments: expected [halves, {', '.join(map(str, expected))}] for {channels} channels in a box of "
             f"{box} px, found {tuple(out.shape)} with {moments} second moments"
         )
+    check_images(numerator, weight, rotation, k)
+    check_in_place(out)
     if triton_runs(numerator, weight, rotation, first, second, half, k, out):
         on_gpu("moments").insert_moments(numerator, weight, rotation, first, second, half, k, box, out, oversampling)
         return
@@ -107,8 +116,14 @@ def solve_moments(
         loops("moments").solve_moments(as_array(sums), as_array(prior.double()), out.numpy())
         return torch.view_as_complex(out.unflatten(-1, (prior.shape[1], 2)))
     z, y, x = (torch.arange(n, device=sums.device) for n in (depth, height, width))
-    squared = ((z - depth // 2) ** 2)[:, None, None] + ((y - height // 2) ** 2)[:, None] + x**2
-    return reference.solve_moments(sums, prior, squared)
+    channels = prior.shape[1]
+    solved = torch.zeros(depth, height, width, channels, dtype=sums.dtype.to_complex(), device=sums.device)
+    step = max(1, _MATRICES // (height * width * channels**2))
+    for start in range(0, depth, step):  # some planes at a time: a matrix per node is large
+        slab = slice(start, start + step)
+        squared = ((z[slab] - depth // 2) ** 2)[:, None, None] + ((y - height // 2) ** 2)[:, None] + x**2
+        solved[slab] = reference.solve_moments(sums[slab], prior, squared)
+    return solved
 
 
 def record_size(channels: int) -> int:

@@ -33,7 +33,7 @@ def _slice(
     depth,
     height,
     width,
-    channels,
+    channels: tl.constexpr,
     lanes: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
@@ -46,7 +46,7 @@ def _slice(
         there = p < points
         x, y, z, sign, finite = place(rotation + 9 * image, k, p, there, size)
         wanted = there & inside(x, y, z, depth, height, width)
-        real, imaginary = read(grid, x, y, z, depth, height, width, channels, a, wanted)
+        real, imaginary = read(grid, x, y, z, depth, height, width, channels, 0, lanes, wanted)
         at = image * points + p
         w = tl.load(weight + at, mask=there, other=0.0)
         w = tl.where(there & ~finite, float("nan"), w)  # a pose that is no number must show
@@ -78,8 +78,9 @@ def _insert(
     depth,
     height,
     width,
-    channels,
-    moments,
+    halves,
+    channels: tl.constexpr,
+    moments: tl.constexpr,
     record: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
@@ -97,8 +98,10 @@ def _insert(
     two = tl.load(second + image * moments + f - 2 * channels, mask=~linear & (f < floats), other=0.0)
     number = tl.where((f % 2 == 0)[None, :], real[:, None], imaginary[:, None])
     value = tl.where(linear[None, :], number * one[None, :], w[:, None] * two[None, :])
-    own = out + tl.load(half + image).to(tl.int64) * depth * height * width * floats
-    add(own, x, y, z, depth, height, width, floats, f, value, wanted[:, None] & (f < floats)[None, :])
+    own = tl.load(half + image).to(tl.int64)
+    wanted = wanted & (own >= 0) & (own < halves)
+    place_of_half = out + own * depth * height * width * floats
+    add(place_of_half, x, y, z, depth, height, width, floats, f, value, wanted[:, None] & (f < floats)[None, :])
 
 
 def slice_moments(
@@ -118,7 +121,9 @@ def slice_moments(
         data = as_floats(grid), as_floats(numerator), weight.contiguous(), rotation.contiguous(), k.contiguous()
         block = max(16, min(128, _TILE // lanes**2))
         sizes = len(k), *grid.shape[:3], channels
-        _slice[(images,)](*data, float(box * oversampling), gram, projection, *sizes, lanes=lanes, block=block)
+        given = *data, float(box * oversampling), gram, projection, *sizes
+        with torch.cuda.device_of(grid):
+            _slice[(images,)](*given, lanes=lanes, block=block, num_warps=4 if lanes <= 16 else 8)
     return gram, projection
 
 
@@ -142,9 +147,10 @@ def insert_moments(
     record = min(_RECORD, triton.next_power_of_2(floats))
     block = max(16, _INSERTED // record)
     programs = images, triton.cdiv(points, block), triton.cdiv(floats, record)
-    sizes = points, *out.shape[1:4], first.shape[1], second.shape[1]
-    size = float(box * oversampling)
-    _insert[programs](*data, half.contiguous(), k.contiguous(), size, out, *sizes, record=record, block=block)
+    sizes = points, *out.shape[1:4], len(out), first.shape[1], second.shape[1]
+    given = *data, half.contiguous(), k.contiguous(), float(box * oversampling), out, *sizes
+    with torch.cuda.device_of(out):
+        _insert[programs](*given, record=record, block=block)
 
 
 def as_floats(numbers: Tensor) -> Tensor:

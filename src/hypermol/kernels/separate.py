@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.kernels import separate_reference as reference
+from hypermol.kernels.checks import check_images, check_in_place
 from hypermol.kernels.compiled import as_array, compiled_runs, loops, on_gpu, triton_runs
 from hypermol.kernels.grid import grid_shape, symmetrise_grid
 from hypermol.kernels.slice_insert import check_grid
@@ -37,6 +38,7 @@ def slice_separate(
     Raises ConfigError where the grid does not belong to ``box``.
     """
     check_grid(tuple(grid.shape[:3]), box, oversampling)
+    check_images(numerator, weight, rotation, k)
     if not compiled_runs(grid, numerator, weight, rotation, k):
         run = on_gpu("separate") if triton_runs(grid, numerator, weight, rotation, k) else reference
         return run.slice_separate(grid, numerator, weight, rotation, k, box, oversampling)
@@ -73,6 +75,8 @@ def insert_separate(
             f"sums of {first.shape[1]} maps in a box of {box} px: expected [halves, {', '.join(map(str, expected))}], "
             f"found {tuple(out.shape)}"
         )
+    check_images(numerator, weight, rotation, k)
+    check_in_place(out)
     if triton_runs(numerator, weight, rotation, first, second, half, k, out):
         on_gpu("separate").insert_separate(numerator, weight, rotation, first, second, half, k, box, out, oversampling)
         return

@@ -30,20 +30,21 @@ def _slice(
     depth,
     height,
     width,
-    channels,
+    channels: tl.constexpr,
     lanes: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
     """``lanes`` maps of one image per program."""
     image = tl.program_id(0).to(tl.int64)
-    c = tl.program_id(1) * lanes + tl.arange(0, lanes)
+    first_channel = tl.program_id(1) * lanes
+    c = first_channel + tl.arange(0, lanes)
     powers, overlaps = tl.zeros([lanes], tl.float64), tl.zeros([lanes], tl.float64)
     for start in range(0, points, block):
         p = start + tl.arange(0, block)
         there = p < points
         x, y, z, sign, finite = place(rotation + 9 * image, k, p, there, size)
         wanted = there & inside(x, y, z, depth, height, width)
-        real, imaginary = read(grid, x, y, z, depth, height, width, channels, c, wanted)
+        real, imaginary = read(grid, x, y, z, depth, height, width, channels, first_channel, lanes, wanted)
         at = image * points + p
         w = tl.load(weight + at, mask=there, other=0.0)
         w = tl.where(there & ~finite, float("nan"), w)  # a pose that is no number must show
@@ -71,7 +72,8 @@ def _insert(
     depth,
     height,
     width,
-    channels,
+    halves,
+    channels: tl.constexpr,
     record: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
@@ -89,8 +91,10 @@ def _insert(
     w = tl.load(weight + at, mask=there, other=0.0)
     number = tl.where((kind == 0)[None, :], real[:, None], imaginary[:, None])
     value = tl.where((kind == 2)[None, :], w[:, None] * mass[None, :], number * share[None, :])
-    own = out + tl.load(half + image).to(tl.int64) * depth * height * width * 3 * channels
-    add(own, x, y, z, depth, height, width, 3 * channels, f, value, wanted[:, None] & (mass != 0)[None, :])
+    own = tl.load(half + image).to(tl.int64)
+    wanted = wanted & (own >= 0) & (own < halves)
+    place_of_half = out + own * depth * height * width * 3 * channels
+    add(place_of_half, x, y, z, depth, height, width, 3 * channels, f, value, wanted[:, None] & (mass != 0)[None, :])
 
 
 def slice_separate(
@@ -110,7 +114,9 @@ def slice_separate(
         data = as_floats(grid), as_floats(numerator), weight.contiguous(), rotation.contiguous(), k.contiguous()
         programs, sizes = (images, triton.cdiv(channels, lanes)), (len(k), *grid.shape[:3], channels)
         block = max(16, min(256, _TILE // lanes))
-        _slice[programs](*data, float(box * oversampling), power, overlap, *sizes, lanes=lanes, block=block)
+        given = *data, float(box * oversampling), power, overlap, *sizes
+        with torch.cuda.device_of(grid):
+            _slice[programs](*given, lanes=lanes, block=block)
     return power, overlap
 
 
@@ -134,5 +140,7 @@ def insert_separate(
     record = min(_RECORD, triton.next_power_of_2(floats))
     block = max(16, _TILE // record)
     programs = images, triton.cdiv(points, block), triton.cdiv(floats, record)
-    sizes, size = (points, *out.shape[1:4], first.shape[1]), float(box * oversampling)
-    _insert[programs](*data, half.contiguous(), k.contiguous(), size, out, *sizes, record=record, block=block)
+    sizes = points, *out.shape[1:4], len(out), first.shape[1]
+    given = *data, half.contiguous(), k.contiguous(), float(box * oversampling), out, *sizes
+    with torch.cuda.device_of(out):
+        _insert[programs](*given, record=record, block=block)

@@ -32,10 +32,11 @@ def _slice(
 ) -> None:
     """A block of points, and ``lanes`` channels, per program."""
     p = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
-    c = tl.program_id(1) * lanes + tl.arange(0, lanes)
+    first = tl.program_id(1) * lanes
+    c = first + tl.arange(0, lanes)
     there = p < points
     x, y, z, sign, finite = _points(k3, p, there, size)
-    real, imaginary = read(grid, x, y, z, depth, height, width, channels, c, there)
+    real, imaginary = read(grid, x, y, z, depth, height, width, channels, first, lanes, there)
     real = tl.where(finite[:, None], real, float("nan"))
     imaginary = tl.where(finite[:, None], imaginary * sign[:, None], float("nan"))
     at, some = values + 2 * (p[:, None] * channels + c[None, :]), there[:, None] & (c < channels)[None, :]
@@ -54,7 +55,7 @@ def _insert(
     depth,
     height,
     width,
-    floats,
+    floats: tl.constexpr,
     numbers: tl.constexpr,
     lanes: tl.constexpr,
     block: tl.constexpr,
@@ -67,7 +68,9 @@ def _insert(
     some = there[:, None] & (f < floats)[None, :]
     value = tl.load(values + p[:, None] * floats + f[None, :], mask=some, other=0.0)
     lost = tl.sum((there & ~finite).to(tl.int32), 0) > 0  # a pose that is no number must show, not vanish
-    tl.atomic_add(grid + f, tl.full([lanes], float("nan"), grid.dtype.element_ty), mask=lost & (f < floats))
+    tl.atomic_add(
+        grid + f, tl.full([lanes], float("nan"), grid.dtype.element_ty), mask=lost & (f < floats), sem="relaxed"
+    )
     if numbers == 2:
         value = tl.where((f % 2 == 1)[None, :], value * sign[:, None], value)
     add(grid, x, y, z, depth, height, width, floats, f, value, some)
@@ -84,7 +87,8 @@ def slice_grid(
         block = _TILE // lanes
         programs, sizes = (triton.cdiv(len(points), block), triton.cdiv(channels, lanes)), (len(points), *grid.shape)
         given = as_floats(grid), points, float(box * oversampling), torch.view_as_real(values)
-        _slice[programs](*given, *sizes, lanes=lanes, block=block)
+        with torch.cuda.device_of(grid):
+            _slice[programs](*given, *sizes, lanes=lanes, block=block)
     return values.reshape(*k3.shape[:-1], channels)
 
 
@@ -114,4 +118,6 @@ def _add(values: Tensor, points: Tensor, size: float, grid: Tensor, numbers: int
     lanes = min(32, triton.next_power_of_2(floats))
     block = _TILE // lanes
     programs, sizes = (triton.cdiv(len(points), block), triton.cdiv(floats, lanes)), (len(points), *grid.shape[:3])
-    _insert[programs](values, points, size, grid, *sizes, floats, numbers=numbers, lanes=lanes, block=block)
+    given = values, points, size, grid, *sizes, floats
+    with torch.cuda.device_of(grid):
+        _insert[programs](*given, numbers=numbers, lanes=lanes, block=block)
