@@ -23,6 +23,7 @@ def test_populations_of_images_whose_hinge_has_three_positions(tmp_path, method:
     np.testing.assert_allclose(found.energy.states.population, np.sort(true)[::-1], atol=0.03)
     assert found.path("energy").z.shape[1] == run.estimates()["z"].shape[1]
     assert any(note.startswith("Calibration of z") for note in found.energy.notes[:1])
+    assert "contrast" in {measure.target for measure in found.leakage}
 
 
 def gaussian(count: int = 400, dimensions: int = 2) -> tuple[np.ndarray, np.ndarray]:

@@ -246,7 +246,12 @@ def test_a_data_directory_that_does_not_exist(star: Path):
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("rlnCtfDataAreCtfPremultiplied", "1"), ("rlnImageDimensionality", "3"), ("rlnTomoVisibleFrames", "[1,1]")],
+    [
+        ("rlnCtfDataAreCtfPremultiplied", "1"),
+        ("rlnCtfDataArePhaseFlipped", "1"),
+        ("rlnImageDimensionality", "3"),
+        ("rlnTomoVisibleFrames", "[1,1]"),
+    ],
 )
 def test_data_that_would_be_misread_are_refused(star: Path, column: str, value: str):
     if column == "rlnImageDimensionality":

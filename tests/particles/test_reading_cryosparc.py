@@ -126,6 +126,7 @@ def test_passthrough_files_are_joined_by_uid(tmp_path: Path):
         ({"blob/psize_A": np.zeros(8)}, "pixel size: expected Å above 0"),
         ({"blob/psize_A": np.linspace(1, 2, 8)}, "pixel sizes differ"),
         ({"ctf/df1_A": np.full(8, np.nan)}, "ctf/df1_A: expected finite numbers, found NaN or infinity in 8 rows"),
+        ({"ctf/phase_shift_rad": np.full(8, np.nan)}, "ctf/phase_shift_rad: expected finite numbers"),
         ({"blob/sign": np.arange(8) % 2 - 0.5}, "bright and dark particles are mixed"),
         ({"blob/idx": np.arange(8) + 3}, "beyond the end"),
         ({"blob/path": np.full(8, b"none.mrc")}, "stacks were not found"),

@@ -9,12 +9,12 @@ map filtered to its resolution leaks its strong shells into the damped ones, and
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.measure import measured
+from hypermol.benchmarks.cryodrgn_files import parsed
+from hypermol.benchmarks.measure import hypermol, measured
 from hypermol.benchmarks.outside import find_cryodrgn
 from hypermol.maps import read_map
 from hypermol.metrics import fsc
@@ -50,7 +50,7 @@ def race(folder: Path, particles: int, box: int, seed: int) -> dict[str, Any]:
     data = folder / "data"
     if not (data / "particles.star").exists():
         size = ["-n", str(particles), "--box", str(box), "--snr", "0.1", "--seed", str(seed)]
-        _hypermol(["simulate", RECIPE, "-o", data, *size], folder / "simulate.log")
+        hypermol(["simulate", RECIPE, "-o", data, *size], folder / "simulate.log")
     peer, peer_cost = _peer(programs, folder, data)
     ours, ours_cost = _ours(folder, data)
     curves = _curves(Truth.load(data), peer, ours)
@@ -69,14 +69,12 @@ def in_words(row: dict[str, Any]) -> str:
 
 
 def _peer(programs: Path, folder: Path, data: Path) -> tuple[Path, dict[str, Any]]:
-    star, poses, ctf, out = data / "particles.star", folder / "pose.pkl", folder / "ctf.pkl", folder / "peer"
-    program = programs / "cryodrgn"
-    measured([program, "parse_pose_star", star, "-o", poses], folder / "parse-pose.log")
-    measured([program, "parse_ctf_star", star, "-o", ctf], folder / "parse-ctf.log")
+    program, star, out = programs / "cryodrgn", data / "particles.star", folder / "peer"
+    _, (poses, ctf) = parsed(program, star, folder)
     # its CTF is negative at low frequency, its data are inverted by default: bright particles give positive density
     given: list[str | Path] = ["--datadir", data, "--poses", poses, "--ctf", ctf, "--no-fsc-vals", "-o", out]
     timed = measured([program, "backproject_voxel", star, *given], folder / "peer.log")
-    return out / "backproject.mrc", _cost(timed)
+    return out / "backproject.mrc", timed.row()
 
 
 def _ours(folder: Path, data: Path) -> tuple[Path, dict[str, Any]]:
@@ -84,20 +82,8 @@ def _ours(folder: Path, data: Path) -> tuple[Path, dict[str, Any]]:
 
     out = folder / "ours"
     shutil.rmtree(out, ignore_errors=True)
-    timed = _hypermol(["train", data / "particles.star", "-m", "backprojection", "-o", out], folder / "ours.log")
-    return out / "volumes", _cost(timed)
-
-
-def _hypermol(arguments: list[str | Path], log: Path) -> Any:
-    return measured([sys.executable, "-m", "hypermol", *arguments], log)
-
-
-def _cost(timed: Any) -> dict[str, Any]:
-    return {
-        "wall_seconds": round(timed.wall, 1),
-        "cpu_seconds": round(timed.cpu, 1),
-        "peak_memory_mib": round(timed.peak_mib),
-    }
+    timed = hypermol(["train", data / "particles.star", "-m", "backprojection", "-o", out], folder / "ours.log")
+    return out / "volumes", timed.row()
 
 
 def _curves(truth: Truth, peer: Path, ours: Path) -> dict[str, dict[str, list[float]]]:

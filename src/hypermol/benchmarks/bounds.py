@@ -18,7 +18,6 @@ from hypermol.benchmarks.comparison import MapScore
 from hypermol.benchmarks.figures import (
     DIRECTION,
     FSC_AT_Z,
-    GAIN,
     ROTATION,
     SHIFT,
     STATES_APART,
@@ -28,6 +27,7 @@ from hypermol.benchmarks.figures import (
 )
 from hypermol.errors import ConfigError
 from hypermol.simulation import (
+    GAIN,
     Knowable,
     Truth,
     as_order,

@@ -13,7 +13,7 @@ from typing import Any
 
 from hypermol.benchmarks.circumstances import circumstances
 from hypermol.benchmarks.entrants import Entrant, find_entrant
-from hypermol.benchmarks.measure import Cost, ProgramFailed
+from hypermol.benchmarks.measure import ProgramFailed
 from hypermol.benchmarks.problem import find_problem
 from hypermol.benchmarks.suite import Suite
 from hypermol.benchmarks.task import Task
@@ -87,10 +87,10 @@ def _run(task: Task, entrant: Entrant, folder: Path, limit_seconds: float) -> Ro
     try:
         outcome = entrant.run(task, folder, limit_seconds)
     except ProgramFailed as error:
-        return {**known, **_ended("failed", str(error)), "cost": _cost(error.cost)}
+        return {**known, **_ended("failed", str(error)), "cost": error.cost.row()}
     except Exception as error:  # whatever a program leaves behind, the race goes on and the row says so
         return {**known, **_ended("failed", _in_words(error))}
-    row = {**known, "cost": _cost(outcome.cost), "notes": outcome.notes, "finished": _now()}
+    row = {**known, "cost": outcome.cost.row(), "notes": outcome.notes, "finished": _now()}
     try:
         return {**row, **_ended("done", ""), "figures": task.score(outcome.answer)}
     except Exception as error:
@@ -109,14 +109,6 @@ def _ended(status: str, message: str) -> Row:
 
 def _in_words(error: Exception) -> str:
     return str(error) if isinstance(error, HypermolError) else f"{type(error).__name__}: {error}"
-
-
-def _cost(cost: Cost) -> Row:
-    return {
-        "wall_seconds": round(cost.wall, 1),
-        "cpu_seconds": round(cost.cpu, 1),
-        "peak_memory_mib": round(cost.peak_mib),
-    }
 
 
 def _fingerprint(task: Task, entrant: Entrant) -> str:

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-from hypermol.benchmarks.figures import FSC_AT_Z, GAIN, Figures, figure
+from hypermol.benchmarks.figures import FSC_AT_Z, Figures, figure
 from hypermol.metrics import fsc, fsc_mean, resolution
-from hypermol.simulation import AT_Z, GAIN_HOW, MEAN, MOVING, WHOLE, Truth, gain_of, map_curves, truth_masks
+from hypermol.simulation import AT_Z, GAIN, GAIN_HOW, MEAN, MOVING, WHOLE, Truth, gain_of, map_curves, truth_masks
 
 
 @dataclass(frozen=True)

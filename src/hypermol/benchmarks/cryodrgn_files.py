@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from hypermol.benchmarks.measure import measured
+from hypermol.benchmarks.measure import Cost, measured
 from hypermol.errors import DataError
 from hypermol.maps import read_map
 from hypermol.particles.cryodrgn import read_arrays
+
+
+def parsed(program: Path, star: Path, folder: Path, what: Sequence[str] = ("pose", "ctf")) -> tuple[Cost, list[Path]]:
+    """Poses and CTF of a star file as its own parsers see them: what that cost, and ``folder``/<what>.pkl."""
+    cost, files = Cost(), [folder / f"{name}.pkl" for name in what]
+    for name, path in zip(what, files, strict=True):
+        cost = cost + measured([program, f"parse_{name}_star", star, "-o", path], folder / f"parse-{name}.log")
+    return cost, files
 
 
 def newest(out: Path, pattern: str) -> Path:

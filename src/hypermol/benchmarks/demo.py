@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.measure import measured
+from hypermol.benchmarks.measure import hypermol
 from hypermol.runs import Run
 
 
@@ -21,11 +20,9 @@ def main(arguments: list[str] | None = None) -> None:
     rows = []
     for seed in chosen.seeds:
         folder = chosen.work / f"seed{seed}"
-        command: list[str | Path] = [sys.executable, "-m", "hypermol", "demo", "-o", folder, "--seed", str(seed)]
-        timed = measured(command, chosen.work / f"seed{seed}.log")
+        timed = hypermol(["demo", "-o", folder, "--seed", str(seed)], chosen.work / f"seed{seed}.log")
         figures = {name: entry["value"] for name, entry in Run.open(folder / "run").metrics().items()}
-        cost = {"wall_seconds": round(timed.wall, 1), "cpu_seconds": round(timed.cpu, 1)}
-        rows.append({"seed": seed, **cost, "peak_memory_mib": round(timed.peak_mib), "figures": figures})
+        rows.append({"seed": seed, **timed.row(), "figures": figures})
         print(f"seed {seed}: {timed.wall:.0f} s")
     problem = "hinge, 5000 x 32 px, SNR 0.5, shifts up to 2 px, CTF, poses known"
     write_result(chosen.out, {"command": "make bench-demo", "problem": problem, "rows": rows})

@@ -7,11 +7,10 @@ at once, in at most 60 s of wall time on two cores (training; the maps of ``--pa
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.measure import Cost, measured
+from hypermol.benchmarks.measure import hypermol
 from hypermol.runs import Run
 
 
@@ -33,23 +32,18 @@ def main(arguments: list[str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (data / "truth.npz").exists():
             size = ["-n", str(chosen.n), "--box", str(chosen.box), "--snr", "0.1", "--seed", str(seed)]
-            _hypermol("simulate", "hinge", "-o", data, *size, log=log)
-        trained = _hypermol("train", data / "particles.star", "-m", chosen.method, "-o", run, log=log)
-        scored = _hypermol("evaluate", run, "--truth", data, "--particles", str(chosen.particles), log=log)
+            hypermol(["simulate", "hinge", "-o", data, *size], log)
+        trained = hypermol(["train", data / "particles.star", "-m", chosen.method, "-o", run], log)
+        scored = hypermol(["evaluate", run, "--truth", data, "--particles", str(chosen.particles)], log)
         figures = {name: entry["value"] for name, entry in Run.open(run).metrics().items()}
-        cost = {"training_wall_seconds": round(trained.wall, 1), "training_cpu_seconds": round(trained.cpu, 1)}
-        cost |= {"evaluation_cpu_seconds": round(scored.cpu, 1), "peak_memory_mib": round(trained.peak_mib)}
-        rows.append({"seed": seed, **cost, "figures": figures})
+        cost = {f"training_{name}": value for name, value in trained.row().items()}
+        rows.append({"seed": seed, **cost, "evaluation_cpu_seconds": round(scored.cpu, 1), "figures": figures})
         print(f"seed {seed}: {trained.wall:.0f} s of training", flush=True)
     problem = f"hinge, {chosen.n} x {chosen.box} px, SNR 0.1, CTF, poses known; {chosen.particles} particles compared"
     command = f"python -m hypermol.benchmarks.fast_engine --particles {chosen.particles}"
     content = {"command": command, "problem": problem, "method": chosen.method, "rows": rows}
     write_result(chosen.out, content)
     print(f"written: {chosen.out}")
-
-
-def _hypermol(*arguments: str | Path, log: Path) -> Cost:
-    return measured([sys.executable, "-m", "hypermol", *arguments], log)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 
 Figures = dict[str, dict[str, Any]]
 
-GAIN, FSC_AT_Z = "gain in the moving domain", "FSC of maps at z"
+FSC_AT_Z = "FSC of maps at z"
 STATES_APART = "states told apart"
 ROTATION, DIRECTION, SHIFT = "median rotation error", "median direction error", "median shift error"
 

@@ -7,14 +7,11 @@ images near that z, for a growing number of components. Both read the same z of 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.measure import measured
+from hypermol.benchmarks.measure import hypermol
 from hypermol.methods import Trained, rebuild
 from hypermol.metrics import fsc_mean
 from hypermol.runs import Run
@@ -56,20 +53,20 @@ def _simulated(folder: Path, motion: str, count: int, box: int, snr: float, seed
         folder.mkdir(parents=True, exist_ok=True)
         size = ["-n", str(count), "--box", str(box), "--snr", str(snr), "--seed", str(seed)]
         size += ["--set", "shift_px=2", "--set", "ctf=true"]
-        measured([sys.executable, "-m", "hypermol", "simulate", motion, "-o", data, *size], folder / "data.log")
+        hypermol(["simulate", motion, "-o", data, *size], folder / "data.log")
     return data
 
 
 def _trained(folder: Path, data: Path, count: int) -> Run:
     run = folder / f"components{count}"
     if not (run / "estimates.npz").exists():
-        command: list[str | Path] = [sys.executable, "-m", "hypermol", "train", data / "particles.star", "-o", run]
-        measured([*command, "--set", f"z_dim={count}"], folder / f"{run.name}.log")
+        command: list[str | Path] = ["train", data / "particles.star", "-o", run, "--set", f"z_dim={count}"]
+        hypermol(command, folder / f"{run.name}.log")
     return Run.open(run)
 
 
 def _read(run: Run, truth: Truth, count: int, seed: int, compared: int) -> list[dict[str, Any]]:
-    chosen = np.sort(np.random.default_rng(0).choice(truth.intact, min(compared, len(truth.intact)), replace=False))
+    chosen = truth.sample(compared)
     rows = []
     for name, own in READINGS.items():
         found: Trained = rebuild(run, own_maps=own)

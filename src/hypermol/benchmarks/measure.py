@@ -2,6 +2,7 @@
 
 Linux counts the memory of the process that starts a program as the program's own until it has been replaced, so that a
 small process of its own starts and waits for it: a reader with a large map in memory would else be measured instead.
+A program has a process group of its own, so that nothing that it started outlives it.
 """
 
 from __future__ import annotations
@@ -17,22 +18,29 @@ from pathlib import Path
 from hypermol.errors import ConfigError, HypermolError
 
 LAUNCHER = """
-import json, os, subprocess, sys, time
+import json, os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 log, seconds, command = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
 began = time.monotonic()
 with open(log, "ab") as stream:
-    process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
     stopped = False
-    while seconds and time.monotonic() - began < seconds:
-        found, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if found:
-            break
-        time.sleep(0.05)
-    else:
-        if seconds:
-            process.kill()
-            stopped = True
-        _, status, usage = os.wait4(process.pid, 0)
+    try:
+        while seconds and time.monotonic() - began < seconds:
+            found, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if found:
+                break
+            time.sleep(0.05)
+        else:
+            if seconds:
+                os.killpg(process.pid, signal.SIGKILL)
+                stopped = True
+            _, status, usage = os.wait4(process.pid, 0)
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)  # whatever it has left running
+        except ProcessLookupError:
+            pass
 print(json.dumps({
     "wall": time.monotonic() - began,
     "cpu": usage.ru_utime + usage.ru_stime,
@@ -55,6 +63,14 @@ class Cost:
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(self.wall + other.wall, self.cpu + other.cpu, max(self.peak_mib, other.peak_mib))
+
+    def row(self) -> dict[str, float]:
+        """As result files have it."""
+        return {
+            "wall_seconds": round(self.wall, 1),
+            "cpu_seconds": round(self.cpu, 1),
+            "peak_memory_mib": round(self.peak_mib),
+        }
 
 
 class ProgramFailed(HypermolError):
@@ -80,10 +96,17 @@ def measured(
     launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(log.resolve()), str(limit_seconds)]
     words = [str(part) for part in command]
     told = {**os.environ, **(environment or {})}
-    done = subprocess.run([*launcher, *words], capture_output=True, text=True, env=told, cwd=folder, check=False)
-    if done.returncode != 0:
-        raise ConfigError(f"{words[0]} cannot be run: {done.stderr.strip().splitlines()[-1:]}")
-    found = json.loads(done.stdout)
+    with subprocess.Popen(
+        [*launcher, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=told, cwd=folder
+    ) as process:
+        try:
+            out, complaint = process.communicate()
+        except BaseException:
+            process.terminate()  # which ends the program as well
+            raise
+    if process.returncode != 0:
+        raise ConfigError(f"{words[0]} cannot be run: {complaint.strip().splitlines()[-1:]}")
+    found = json.loads(out)
     cost = Cost(found["wall"], found["cpu"], found["peak_mib"])
     if found["stopped"]:
         raise ProgramFailed(f"{words[0]} was stopped after its {limit_seconds:g} s; see {log}", cost)
@@ -91,3 +114,8 @@ def measured(
         said = log.read_text(errors="replace")[-TAIL:].strip()
         raise ProgramFailed(f"{words[0]} failed ({found['exit_status']}); see {log}:\n{said}", cost)
     return cost
+
+
+def hypermol(arguments: Sequence[str | Path], log: Path, limit_seconds: float = 0.0) -> Cost:
+    """``measured`` of this package's own command line, by the same Python."""
+    return measured([sys.executable, "-m", "hypermol", *arguments], log, None, limit_seconds)

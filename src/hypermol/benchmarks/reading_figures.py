@@ -22,6 +22,7 @@ from hypermol.simulation import (
     AT_Z,
     MEAN,
     MOVING,
+    WHOLE,
     Truth,
     gain_of,
     knowable,
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     run, truth = Run.open(chosen.run), Truth.load(chosen.truth)
     trained = rebuild(run)
-    picked = np.sort(np.random.default_rng(0).choice(truth.intact, chosen.particles, replace=False))
+    picked = truth.sample(chosen.particles)
     chosen.out.mkdir(parents=True, exist_ok=True)
     pictures = {
         "gain": gain_picture(trained, truth, picked),
@@ -70,22 +71,25 @@ def gain_picture(trained: Trained, truth: Truth, picked: np.ndarray) -> Figure:
     rows |= {"noise-free mean map": truth.mean_map()}
     figure = _figure(9.6, 6.4)
     grid = figure.add_gridspec(2, 3, height_ratios=(1, 1.15))
-    moving = masks[MOVING].amax(0)
+    moving, seen = masks[MOVING].amax(0), masks[WHOLE].amax(0) > 0
+    middle, half = truth.box // 2, int((torch.nonzero(seen) - truth.box // 2).abs().max()) + 3
+    part = slice(max(0, middle - half), middle + half + 1)
     highest = float(rows["its own true map"].sum(0).max())
     for column, (name, map_) in enumerate(rows.items()):
         axes = figure.add_subplot(grid[0, column])
-        axes.imshow(map_.float().sum(0).cpu(), cmap="gray_r", vmin=0, vmax=highest, origin="lower")
-        axes.contour(moving, levels=[0.5], colors=[RIVAL], linewidths=1)
+        axes.imshow(map_.float().sum(0)[part, part].cpu(), cmap="gray_r", vmin=0, vmax=highest, origin="lower")
+        axes.contour(moving[part, part], levels=[0.5], colors=[RIVAL], linewidths=1)
         axes.set_title(name, fontsize=10)
         axes.set_xticks([])
         axes.set_yticks([])
     axes = figure.add_subplot(grid[1, :])
     shells, last = _per_angstrom(truth), truth.box // 4
     found, mean = (curves[MOVING][name].mean(0).numpy() for name in (AT_Z, MEAN))
-    seen = slice(2, last)  # the shells of the gain
-    areas = {"room above the mean map": (1.0, FAINT), "what was won of it": (found[seen], OURS)}
+    scored = slice(2, last)
+    areas: dict[str, tuple[Any, str]] = {"room above the mean map": (1.0, FAINT)}
+    areas["what was won of it"] = found[scored], OURS
     for label, (top, colour) in areas.items():
-        axes.fill_between(shells[seen], mean[seen], top, color=colour, alpha=0.3, linewidth=0, label=label)
+        axes.fill_between(shells[scored], mean[scored], top, color=colour, alpha=0.3, linewidth=0, label=label)
     axes.plot(shells, found, color=OURS, label="maps at z")
     axes.plot(shells, mean, color=RIVAL, label="noise-free mean map")
     words = f"inside the moving domain (outlined), mean over {len(picked)} particles: gain {gain_of(curves):.2f}"
@@ -144,7 +148,7 @@ def states_picture(trained: Trained, truth: Truth, count: int = 24) -> Figure:
     """How many of ``count`` particles, spread over the motion, can be told apart at each resolution."""
     order = truth.intact[np.argsort(truth.conformation[truth.intact, 0])]
     spread = order[np.linspace(0, len(order) - 1, count).round().astype(int)]
-    mask = truth.mask().float()
+    mask = truth_masks(truth)[MOVING]
     families = {
         "true maps": (torch.stack([truth.map(int(p)).float() for p in spread]), KNOWN),
         "maps at z": (torch.stack([trained.map_of(int(p)).float() for p in spread]), OURS),
@@ -159,6 +163,7 @@ def states_picture(trained: Trained, truth: Truth, count: int = 24) -> Figure:
         )
     _resolution_axis(axes, _per_angstrom(truth))
     axes.set_ylabel(f"states told apart, of {count} particles")
+    axes.set_title("inside the moving domain", fontsize=10)
     axes.legend(frameon=False, fontsize=9)
     return figure
 

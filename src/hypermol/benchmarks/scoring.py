@@ -22,13 +22,17 @@ from hypermol.benchmarks.figures import (
 from hypermol.errors import DataError
 from hypermol.metrics import ClassScores, pose_scores
 from hypermol.simulation import (
+    CLUSTERS,
     CLUSTERS_HOW,
     ORDER_HOW,
+    OWN_CLASSES,
+    OWN_CLASSES_HOW,
     STATES_HOW,
     Truth,
     as_order,
     as_states,
     class_scores,
+    class_values,
     order_scores,
     state_scores,
 )
@@ -85,22 +89,19 @@ def state_figures(truth: Truth, z: np.ndarray) -> Figures:
         return {}
     found = state_scores(truth, z)
     figures = {STATES_APART: figure(100 * found.told_apart, STATES_HOW, "%")}
-    return figures | _classes(found.clusters, CLUSTERS_HOW) | _rare(truth, z)
+    return figures | _classes(CLUSTERS, found.clusters, CLUSTERS_HOW) | _rare(truth, z)
 
 
 def class_figures(truth: Truth, classes: np.ndarray) -> Figures:
     """The program's own classes against the true states."""
     if not as_states(truth):
         return {}
-    return _classes(class_scores(truth, classes), "the program's own classes, best one-to-one matching")
+    return _classes(OWN_CLASSES, class_scores(truth, classes), OWN_CLASSES_HOW)
 
 
-def _classes(scores: ClassScores, how: str) -> Figures:
-    return {
-        "confusion error": figure(100 * scores.error, how, "%", "lower"),
-        "adjusted Rand index": figure(scores.ari, how),
-        "least recall of a state": figure(100 * float(scores.recall.min()), how, "%"),
-    }
+def _classes(name: str, scores: ClassScores, how: str) -> Figures:
+    named = class_values(name, scores).items()
+    return {title: figure(value, how, unit, better) for title, (value, unit, better) in named}
 
 
 def _rare(truth: Truth, z: np.ndarray) -> Figures:

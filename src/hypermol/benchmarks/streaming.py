@@ -6,12 +6,11 @@ The same training, paired in one run: images kept in memory, and images streamed
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.measure import measured
+from hypermol.benchmarks.measure import hypermol
 from hypermol.runs import Run
 
 CAP = 0.25  # of the stack's bytes
@@ -28,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     data = chosen.work / f"n{chosen.particles}"
     if not (data / "particles.star").exists():
         size: list[str | Path] = ["-n", str(chosen.particles), "--box", "64", "--snr", "0.1"]
-        measured([sys.executable, "-m", "hypermol", "simulate", "hinge", "-o", data, *size], chosen.work / "data.log")
+        hypermol(["simulate", "hinge", "-o", data, *size], chosen.work / "data.log")
     stack = (data / "particles.mrcs").stat().st_size
     rows = []
     for turn in range(chosen.turns):
@@ -50,18 +49,8 @@ def _train(data: Path, out: Path, cap: float | None) -> dict[str, Any]:
     name = 0
     while (folder := out.with_name(f"{out.name}-{name}")).exists():
         name += 1
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "hypermol",
-        "train",
-        data / "particles.star",
-        "-m",
-        "cryodrgn",
-        "-o",
-        folder,
-    ]
-    timed = measured([*command, *options], folder.with_suffix(".log"))
+    command: list[str | Path] = ["train", data / "particles.star", "-m", "cryodrgn", "-o", folder, *options]
+    timed = hypermol(command, folder.with_suffix(".log"))
     passes = [row for row in Run.open(folder).log() if row["event"] == "pass" and row["phase"] == "train"]
     images = sum(row["images_per_second"] * row["seconds"] for row in passes)
     seconds = sum(row["seconds"] for row in passes)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from hypermol.benchmarks.figures import DIRECTION, FSC_AT_Z, GAIN, ROTATION, SHIFT, STATES_APART
+from hypermol.benchmarks.figures import DIRECTION, FSC_AT_Z, ROTATION, SHIFT, STATES_APART
+from hypermol.simulation import GAIN
 
 Row = dict[str, Any]
 ORDER = (
@@ -16,9 +17,10 @@ ORDER = (
     "|Spearman|",
     "R²",
     STATES_APART,
-    "confusion error",
-    "least recall of a state",
-    "adjusted Rand index",
+    "confusion error of clusters of z",
+    "least recall of a state by clusters of z",
+    "confusion error of the method's classes",
+    "least recall of a state by the method's classes",
     "resolution of the consensus",
     "FSC of the consensus",
     ROTATION,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hypermol.atomic import write_with
 from hypermol.benchmarks.given import Given, known_z, write_input
 from hypermol.errors import ConfigError
 from hypermol.runs import Run, write_text
@@ -49,8 +50,9 @@ class Task:
         """Make the data set, unless it is there already; returns its folder."""
         if not (self.data / "simulation.toml").exists():
             recipe, words = self.problem.settled(self.tier, self.seed, self.folder / "models")
-            simulate(recipe, self.data, progress)
+            self.folder.mkdir(parents=True, exist_ok=True)
             write_text(self.folder / "molecule.txt", words + "\n")
+            simulate(recipe, self.data, progress)
         return self.data
 
     @property
@@ -78,14 +80,13 @@ class Task:
         """An .npy of the true conformation as z [N, d], for the oracle (``Given.z``)."""
         path = self.data / "known-z.npy"
         if not path.exists():
-            np.save(path, known_z(self.truth).astype(np.float32))
+            z = known_z(self.truth).astype(np.float32)
+            write_with(path, lambda stream: np.save(stream, z))
         return path
 
     def sample(self, counts: dict[str, int]) -> np.ndarray:
         """Numbers of some intact particles, the same for every program: ``counts`` by tier."""
-        intact = self.truth.intact
-        wanted = min(counts.get(self.tier, counts["small"]), len(intact))
-        return np.sort(np.random.default_rng(0).choice(intact, wanted, replace=False))
+        return self.truth.sample(counts.get(self.tier, counts["small"]))
 
     def bound(self) -> Figures:
         """What the images hold: the best figures that any method could reach on average; kept in the folder."""

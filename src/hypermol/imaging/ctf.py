@@ -67,6 +67,11 @@ class CTF:
         """The batch shape."""
         return self.defocus_u.shape
 
+    @property
+    def mean_defocus(self) -> Float[Tensor, "*batch"]:
+        """(defocus_u + defocus_v) / 2, Å."""
+        return (self.defocus_u + self.defocus_v) / 2
+
     def __getitem__(self, index: Any) -> "CTF":
         return self._map(lambda tensor: tensor[index])
 
@@ -91,7 +96,7 @@ class CTF:
 
     def _phase_coefficients(self) -> Tensor:
         length = wavelength(self.voltage_kv)
-        mean, half = (self.defocus_u + self.defocus_v) / 2, (self.defocus_u - self.defocus_v) / 2
+        mean, half = self.mean_defocus, (self.defocus_u - self.defocus_v) / 2
         parts = [
             math.pi * length * mean,
             math.pi * length * half * torch.cos(2 * self.astigmatism_angle),

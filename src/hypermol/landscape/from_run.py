@@ -22,12 +22,11 @@ def landscape_of(run: Run, settings: LandscapeSettings | None = None) -> Landsca
         )
     particles = run_particles(run)
     first = particles.first_image
-    defocus = None
-    if particles.ctf is not None:
-        defocus = ((particles.ctf.defocus_u + particles.ctf.defocus_v) / 2).numpy()[first]
+    defocus = None if particles.ctf is None else particles.ctf.mean_defocus.numpy()[first]
     micrograph = None if particles.micrograph is None else np.array(particles.micrograph, dtype=str)[first]
     rotation = estimates.get("rotation")
     columns = {"rotation": rotation, "defocus": defocus, "micrograph": micrograph}
+    columns["contrast"] = estimates.get("contrast")
     covariance = estimates.get("z_normal_covariance", estimates.get("z_covariance"))
     mean = estimates.get("z_normal")
     return analyze(estimates["z"], **columns, settings=settings, covariance=covariance, posterior_mean=mean)

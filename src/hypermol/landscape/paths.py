@@ -43,14 +43,13 @@ def component_path(
     components: PrincipalComponents,
     component: int = 0,
     points: int = 10,
-    percentiles: tuple[float, float] = (5.0, 95.0),
 ) -> Trajectory:
-    """Evenly spaced points along principal component ``component`` (0-based), between two percentiles of the
-    particles' coordinates, the other coordinates at the mean. Raises ConfigError for a component z does not have.
+    """Evenly spaced points along principal component ``component`` (0-based), between the 5th and 95th percentile of
+    the particles' coordinates, the others at the mean. Raises ConfigError for a component that z does not have.
     """
     if not 0 <= component < latent.dimensions:
         raise ConfigError(f"principal component {component + 1} does not exist: z has {latent.dimensions} dimension(s)")
-    low, high = np.percentile(components.project(latent.z)[:, component], percentiles)
+    low, high = np.percentile(components.project(latent.z)[:, component], (5.0, 95.0))
     z = components.mean + np.linspace(low, high, points)[:, None] * components.axes[component]
     return _described(latent, f"pc{component + 1}", f"Principal component {component + 1}", z)
 

@@ -136,7 +136,7 @@ def _facts(particles: Particles) -> list[str]:
 def _ctf_fact(particles: Particles) -> str:
     if particles.ctf is None:
         return "no CTF"
-    defocus = (particles.ctf.defocus_u + particles.ctf.defocus_v) / 2e4
+    defocus = particles.ctf.mean_defocus / 1e4
     voltages = ", ".join(f"{v:g}" for v in torch.unique(particles.ctf.voltage_kv).tolist())
     return f"CTF: defocus {float(defocus.min()):.2f} to {float(defocus.max()):.2f} µm, {voltages} kV"
 
@@ -167,7 +167,7 @@ def _odd_metadata(particles: Particles) -> list[str]:
         if far.any():
             notes.append(f"{int(far.sum())} particles are shifted by more than half the box; check the units of shifts")
     if particles.ctf is not None:
-        defocus = (particles.ctf.defocus_u + particles.ctf.defocus_v).numpy() / 2
+        defocus = particles.ctf.mean_defocus.numpy()
         if np.median(np.abs(defocus)) < 500:
             notes.append(f"the median defocus is {np.median(defocus):.4g} Å; is it really in Å?")
         if (defocus < 0).any():

@@ -157,6 +157,9 @@ def _ctf(fields: dict[str, NDArray], rows: int, problems: Problems, notes: list[
         problems.add(f"fields of the CTF are missing: {some(missing)}; give the file that has them with --passthrough")
         return None
     values = {name: check_numbers(f"ctf/{name}", fields[f"ctf/{name}"], problems) for name in NEEDED}
+    phase_shift = _or(fields, "ctf/phase_shift_rad", np.zeros(rows), problems)
+    b_factor = _or(fields, "ctf/bfactor", np.zeros(rows), problems)
+    scale = _or(fields, "ctf/scale", np.ones(rows), problems)
     check_optics(values["accel_kv"], values["amp_contrast"], problems)
     if problems.found:
         return None
@@ -170,9 +173,9 @@ def _ctf(fields: dict[str, NDArray], rows: int, problems: Problems, notes: list[
         voltage_kv=values["accel_kv"],
         cs_mm=values["cs_mm"],
         amplitude_contrast=values["amp_contrast"],
-        phase_shift=_or(fields, "ctf/phase_shift_rad", np.zeros(rows)),
-        b_factor=_or(fields, "ctf/bfactor", np.zeros(rows)),
-        scale=_or(fields, "ctf/scale", np.ones(rows)),
+        phase_shift=phase_shift,
+        b_factor=b_factor,
+        scale=scale,
     )
 
 
@@ -211,6 +214,6 @@ def _maybe(fields: dict[str, NDArray], name: str) -> NDArray[np.float64] | None:
     return fields[name].astype(np.float64) if name in fields else None
 
 
-def _or(fields: dict[str, NDArray], name: str, default: NDArray[np.float64]) -> NDArray[np.float64]:
+def _or(fields: dict[str, NDArray], name: str, default: NDArray[np.float64], problems: Problems) -> NDArray[np.float64]:
     found = _maybe(fields, name)
-    return default if found is None else found
+    return default if found is None else check_numbers(name, found, problems)

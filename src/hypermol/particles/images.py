@@ -195,7 +195,7 @@ class ImageSource:
     def _prepare_all(self, progress: Callable[[int, int], None] | None) -> torch.Tensor:
         images = np.arange(self.particles.images, dtype=np.int64)
         calibration, bad = self._calibrated
-        bad = {reason: list(found) for reason, found in bad.items()}
+        bad = {reason: set(found) for reason, found in bad.items()}
         packed = self._prepare(images, calibration, bad, self.storage, progress)
         self._refuse(bad)
         return packed

@@ -148,8 +148,3 @@ class Particles:
     def image_name(self, image: int) -> str:
         """An image in words, 1-based as in a star file: ``000012@stack.mrcs``."""
         return f"{int(self.image_index[image]) + 1:06d}@{self.stacks[int(self.image_stack[image])]}"
-
-
-def with_notes(particles: Particles, *notes: str) -> Particles:
-    """The same particles with more notes."""
-    return replace(particles, notes=(*particles.notes, *notes))

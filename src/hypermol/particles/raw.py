@@ -14,7 +14,7 @@ from hypermol.particles.stack import StackReader
 SAMPLE = 1000
 SAMPLE_PER_GROUP = 50
 SMALLEST_CHUNK_BYTES = 1 << 20
-Unfit = dict[str, list[int]]
+Unfit = dict[str, set[int]]
 
 
 def open_stacks(particles: Particles) -> tuple[StackReader, ...]:
@@ -73,8 +73,7 @@ def raw_chunks(
         pixels = read_raw(particles, readers, chunk)
         found = unfit(pixels)
         for reason, places in found.items():
-            numbers = bad.setdefault(reason, [])
-            numbers.extend(n for n in chunk[places].tolist() if n not in numbers)
+            bad.setdefault(reason, set()).update(chunk[places].tolist())
         if found:
             keep = np.setdiff1d(np.arange(len(chunk)), np.concatenate(list(found.values())))
             chunk, pixels = chunk[keep], pixels[keep]

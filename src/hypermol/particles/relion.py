@@ -38,7 +38,8 @@ NUMBERS = (
     "rlnOriginX", "rlnOriginY", "rlnOriginXAngst", "rlnOriginYAngst", "rlnOriginZAngst",
     "rlnPhaseShift", "rlnCtfBfactor", "rlnCtfScalefactor", "rlnDetectorPixelSize", "rlnMagnification",
     "rlnImagePixelSize", "rlnPixelSize", "rlnImageSize", "rlnRandomSubset", "rlnHelicalTubeID",
-    "rlnCtfDataAreCtfPremultiplied", "rlnImageDimensionality", "rlnBeamTiltX", "rlnBeamTiltY", *MAGNIFICATION,
+    "rlnCtfDataAreCtfPremultiplied", "rlnCtfDataArePhaseFlipped", "rlnImageDimensionality",
+    "rlnBeamTiltX", "rlnBeamTiltY", *MAGNIFICATION,
 )  # fmt: skip
 
 
@@ -218,6 +219,11 @@ def _refuse_unreadable(sheet: _Sheet, problems: Problems) -> None:
         problems.add_convention(
             "rlnCtfDataAreCtfPremultiplied: the images are multiplied by their CTF, and would be corrected "
             "twice; extract them again without premultiplication"
+        )
+    if (numbers.get("rlnCtfDataArePhaseFlipped", np.zeros(1)) > 0).any():
+        problems.add_convention(
+            "rlnCtfDataArePhaseFlipped: the phases of the images are flipped already, and would be corrected twice; "
+            "extract them again without phase flipping"
         )
     volumes = (numbers.get("rlnImageDimensionality", np.full(1, 2)) == 3).any()
     if volumes or "rlnCtfImage" in sheet.words:

@@ -34,7 +34,6 @@ def write_star(
     micrograph: Sequence[str] | None = None,
     group: Sequence[str] | None = None,
     count: int | None = None,
-    extra: Mapping[str, Sequence[Any]] | None = None,
 ) -> None:
     """Write one row per image; it reads back as the same numbers.
 
@@ -46,11 +45,10 @@ def write_star(
     optics_group 0-based group of each image; voltage, Cs and amplitude contrast must agree within a group
     group        rlnGroupName; images of one particle (tilt pairs) share it, with different micrographs
     count        M, needed only where no other column says it
-    extra        further columns, by their rln name
 
     Raises DataError where lengths disagree or a group is not of one kind.
     """
-    columns = _image_columns(rotation, shift, ctf, half, micrograph, group, extra)
+    columns = _image_columns(rotation, shift, ctf, half, micrograph, group)
     images = _length(path, columns, stack, image_index, optics_group, count)
     number = np.arange(images) if image_index is None else np.asarray(image_index, dtype=np.int64)
     groups = np.zeros(images, dtype=np.int64) if optics_group is None else np.asarray(optics_group, dtype=np.int64)
@@ -70,7 +68,6 @@ def _image_columns(
     half: ArrayLike | None,
     micrograph: Sequence[str] | None,
     group: Sequence[str] | None,
-    extra: Mapping[str, Sequence[Any]] | None,
 ) -> dict[str, list[str]]:
     columns: dict[str, list[str]] = {}
     if rotation is not None:
@@ -88,8 +85,6 @@ def _image_columns(
         columns["rlnMicrographName"] = [_word(m) for m in micrograph]
     if group is not None:
         columns["rlnGroupName"] = [_word(g) for g in group]
-    for name, values in (extra or {}).items():
-        columns[name] = [_word(v) for v in values]
     return columns
 
 

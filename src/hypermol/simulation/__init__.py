@@ -10,8 +10,10 @@ from hypermol.simulation.bound import Posterior, log_likelihood, posterior_mean,
 from hypermol.simulation.frame_files import read_frames, write_atoms
 from hypermol.simulation.map_scores import (
     AT_Z,
+    GAIN,
     GAIN_HOW,
     MEAN,
+    MEAN_OF_GAINS,
     MEAN_OF_GAINS_HOW,
     MOVING,
     WHOLE,
@@ -29,13 +31,17 @@ from hypermol.simulation.pseudo_protein import PseudoProtein, pseudo_protein
 from hypermol.simulation.rasterise import rasterise_gaussians
 from hypermol.simulation.recipe import MOTIONS, PAPER, Recipe, check_recipe
 from hypermol.simulation.scores import (
+    CLUSTERS,
     CLUSTERS_HOW,
     ORDER_HOW,
+    OWN_CLASSES,
+    OWN_CLASSES_HOW,
     STATES_HOW,
     Knowable,
     as_order,
     as_states,
     class_scores,
+    class_values,
     knowable,
     order_limits,
     order_scores,

@@ -17,6 +17,8 @@ WHOLE, MOVING = "whole map", "moving domain"
 AT_Z, MEAN = "z", "noise-free mean map"
 AT_ONCE = 8
 """Maps of the truth and of the answer that are held at a time."""
+GAIN, MEAN_OF_GAINS = "gain in the moving domain, of mean curves", "gain in the moving domain"
+"""What the two figures are called everywhere: ``gain_of`` and ``mean_of_gains``."""
 _GAIN = "shells 2 to D/4 - 1, mask around what moves; 0: nothing learned of motion, 1: the truth"
 GAIN_HOW = f"(FSC - mean map's)/(1 - mean map's) of the mean curves, {_GAIN}"
 MEAN_OF_GAINS_HOW = f"(FSC - mean map's)/(1 - mean map's) of each particle, averaged, {_GAIN}"

@@ -28,6 +28,8 @@ MOST_STATES, LEAST_LEVELS = 10, 4
 SEED_OF_CLUSTERS = 0
 ORDER_HOW = "linear direction of z fitted on half set 0, scored on half set 1"
 STATES_HOW = "linear discriminant of z fitted on half set 0, scored on half set 1"
+CLUSTERS, OWN_CLASSES = "clusters of z", "the method's classes"
+OWN_CLASSES_HOW = "most probable class, best one-to-one matching with the true states"
 CLUSTERS_HOW = f"k-means of z with the true number of states, seed {SEED_OF_CLUSTERS}, best one-to-one matching"
 
 
@@ -74,6 +76,15 @@ def state_scores(truth: Truth, z: np.ndarray) -> StateScores:
 def class_scores(truth: Truth, probability: np.ndarray) -> ClassScores:
     """The most probable class of each particle, probability [N, K], against its state."""
     return confusion(probability.argmax(axis=1)[truth.intact], truth.state[truth.intact])
+
+
+def class_values(name: str, scores: ClassScores) -> dict[str, tuple[float, str, str]]:
+    """The figures of classes called ``name``: figure → (value, unit, which way is better)."""
+    return {
+        f"confusion error of {name}": (100 * scores.error, "%", "lower"),
+        f"adjusted Rand index of {name}": (scores.ari, "", "higher"),
+        f"least recall of a state by {name}": (100 * float(scores.recall.min()), "%", "higher"),
+    }
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,11 @@ class Truth:
         """Numbers of the particles that show the molecule: all but junk."""
         return np.flatnonzero(self.junk == 0)
 
+    def sample(self, count: int) -> np.ndarray:
+        """Numbers of up to ``count`` intact particles, in order; always the same ones."""
+        intact = self.intact
+        return np.sort(np.random.default_rng(0).choice(intact, min(count, len(intact)), replace=False))
+
     @property
     def dim(self) -> int:
         """d, coordinates of a conformation (0 for a homogeneous set and for discrete states)."""

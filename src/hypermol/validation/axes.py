@@ -84,7 +84,7 @@ def pose_and_ctf(particles: Particles) -> Float[np.ndarray, "N f"]:
         columns += [particles.shift, particles.shift**2]
     if particles.ctf is not None:
         first = particles.first_image
-        defocus = ((particles.ctf.defocus_u + particles.ctf.defocus_v) / 2).numpy()[first][:, None] / 1e4
+        defocus = particles.ctf.mean_defocus.numpy()[first][:, None] / 1e4
         columns += [defocus, defocus**2]
     return np.concatenate(columns, 1)
 

@@ -18,18 +18,24 @@ from hypermol.particles import images_fingerprint, read_particles
 from hypermol.runs import Run, fingerprint
 from hypermol.simulation import (
     AT_Z,
+    CLUSTERS,
     CLUSTERS_HOW,
+    GAIN,
     GAIN_HOW,
     MEAN,
+    MEAN_OF_GAINS,
     MEAN_OF_GAINS_HOW,
     MOVING,
     ORDER_HOW,
+    OWN_CLASSES,
+    OWN_CLASSES_HOW,
     STATES_HOW,
     Knowable,
     Truth,
     as_order,
     as_states,
     class_scores,
+    class_values,
     gain_of,
     knowable,
     map_curves,
@@ -92,7 +98,7 @@ def conformation_figures(z: np.ndarray, truth: Truth) -> Figures:
     if as_states(truth):
         found = state_scores(truth, z)
         figures["states told apart"] = _figure(100 * found.told_apart, "%", STATES_HOW)
-        figures |= _limit_of_states(held) | _classes("clusters of z", found.clusters, CLUSTERS_HOW)
+        figures |= _limit_of_states(held) | _classes(CLUSTERS, found.clusters, CLUSTERS_HOW)
     return figures
 
 
@@ -123,17 +129,11 @@ def own_classes(trained: Trained, truth: Truth) -> Figures:
     if "class_probability" not in found or not as_states(truth):
         return {}
     scores = class_scores(truth, found["class_probability"])
-    return _classes(
-        "the method's classes", scores, "most probable class, best one-to-one matching with the true states"
-    )
+    return _classes(OWN_CLASSES, scores, OWN_CLASSES_HOW)
 
 
 def _classes(name: str, scores: ClassScores, how: str) -> Figures:
-    return {
-        f"confusion error of {name}": _figure(100 * scores.error, "%", how),
-        f"adjusted Rand index of {name}": _figure(scores.ari, "", how),
-        f"least recall of a state by {name}": _figure(100 * float(scores.recall.min()), "%", how),
-    }
+    return {title: _figure(value, unit, how) for title, (value, unit, _) in class_values(name, scores).items()}
 
 
 def map_figures(trained: Trained, truth: Truth, count: int, progress: Callable[[int, int], None]) -> Figures:
@@ -142,8 +142,7 @@ def map_figures(trained: Trained, truth: Truth, count: int, progress: Callable[[
         raise ConfigError(
             f"the run's maps have {trained.box} px and the true maps {truth.box}; train without --set box"
         )
-    intact = truth.intact
-    chosen = np.sort(np.random.default_rng(0).choice(intact, min(count, len(intact)), replace=False))
+    chosen = truth.sample(count)
     rivals = {MEAN: truth.mean_map(), **_back_projection(trained)}
     maps = (trained.map_of(int(particle)) for particle in chosen)
     curves = map_curves(truth, chosen, maps, rivals, truth_masks(truth), progress)
@@ -158,8 +157,8 @@ def map_figures(trained: Trained, truth: Truth, count: int, progress: Callable[[
             share = float((means[AT_Z] > means[rival]).double().mean())
             figures[f"closer than the {rival}, {region}"] = _figure(100 * share, "% of particles", base)
     if MOVING in curves:
-        figures["gain in the moving domain"] = _figure(mean_of_gains(curves), "", MEAN_OF_GAINS_HOW)
-        figures["gain in the moving domain, of mean curves"] = _figure(gain_of(curves), "", GAIN_HOW)
+        figures[MEAN_OF_GAINS] = _figure(mean_of_gains(curves), "", MEAN_OF_GAINS_HOW)
+        figures[GAIN] = _figure(gain_of(curves), "", GAIN_HOW)
     return figures
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from hypermol.benchmarks.answer import Answer
-from hypermol.benchmarks.cryodrgn_files import epoch_of, epoch_seconds, latent, maps_at
+from hypermol.benchmarks.cryodrgn_files import epoch_of, epoch_seconds, latent, maps_at, parsed
 from hypermol.benchmarks.entrants.contract import Outcome
 from hypermol.benchmarks.measure import Cost, measured
 from hypermol.benchmarks.outside import find_cryodrgn
@@ -76,7 +76,7 @@ class CryoDrgn:
     def run(self, task: Task, folder: Path, limit_seconds: float) -> Outcome:
         """Parse, train, read z and maps. What parsing costs counts; what scoring needs (eval_vol) does not."""
         program, log, star, out = find_cryodrgn() / "cryodrgn", folder / "log.txt", task.particles, folder / "out"
-        cost, inputs = self._parsed(program, task, folder, log)
+        cost, inputs = self._parsed(program, task, folder)
         command = [program, self.program, star, "--datadir", star.parent, *inputs, "-o", out, *self._options(task)]
         cost = cost + measured(command, log, None, limit_seconds)
         seconds = epoch_seconds(log.read_text(errors="replace"))
@@ -84,16 +84,12 @@ class CryoDrgn:
         notes = {"images_per_second": round(images / sum(seconds), 1)} if sum(seconds) > 0 else {}
         return Outcome(cost, self._answer(program, out, folder), notes)
 
-    def _parsed(self, program: Path, task: Task, folder: Path, log: Path) -> tuple[Cost, list[str | Path]]:
-        cost = Cost()
-        inputs: list[str | Path] = []
-        if task.given.pose:
-            cost = cost + measured([program, "parse_pose_star", task.particles, "-o", folder / "pose.pkl"], log)
-            inputs += ["--poses", folder / "pose.pkl"]
-        if task.given.ctf and task.truth.ctf is not None:
-            cost = cost + measured([program, "parse_ctf_star", task.particles, "-o", folder / "ctf.pkl"], log)
-            inputs += ["--ctf", folder / "ctf.pkl"]
-        return cost, inputs
+    def _parsed(self, program: Path, task: Task, folder: Path) -> tuple[Cost, list[str | Path]]:
+        known = {"pose": task.given.pose, "ctf": task.given.ctf and task.truth.ctf is not None}
+        what = [name for name, told in known.items() if told]
+        cost, files = parsed(program, task.particles, folder, what)
+        options = {"pose": "--poses", "ctf": "--ctf"}
+        return cost, [part for name, path in zip(what, files, strict=True) for part in (options[name], path)]
 
     def _answer(self, program: Path, out: Path, folder: Path) -> Answer:
         if self.program == "backproject_voxel":

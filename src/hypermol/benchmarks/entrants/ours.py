@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from hypermol import __version__
 from hypermol.benchmarks.answer import answer_of
 from hypermol.benchmarks.entrants.contract import Outcome
-from hypermol.benchmarks.measure import measured
+from hypermol.benchmarks.measure import hypermol
 from hypermol.benchmarks.task import Task
 from hypermol.methods import find_method
 from hypermol.runs import Run
@@ -45,17 +44,23 @@ class Ours:
         return None
 
     def settings(self, task: Task) -> dict[str, Any]:
-        """Method and settings."""
-        return {"method": self.method, **self.common, **self.tiers.get(task.tier, {}), "seed": task.seed}
+        """Version, method and settings."""
+        return {
+            "version": __version__,
+            "method": self.method,
+            **self.common,
+            **self.tiers.get(task.tier, {}),
+            "seed": task.seed,
+        }
 
     def run(self, task: Task, folder: Path, limit_seconds: float) -> Outcome:
         """Train, and read the run folder."""
-        given = {key: value for key, value in self.settings(task).items() if key != "method"}
+        given = {key: value for key, value in self.settings(task).items() if key not in ("version", "method")}
         if self.oracle:
             given |= {"conformation.file": task.conformations.resolve(), "z_dim": _columns(task)}
         options = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
-        command: list[str | Path] = [sys.executable, "-m", "hypermol", "train", task.particles, "-m", self.method]
-        cost = measured([*command, "-o", folder / "run", *options], folder / "log.txt", None, limit_seconds)
+        command: list[str | Path] = ["train", task.particles, "-m", self.method, "-o", folder / "run", *options]
+        cost = hypermol(command, folder / "log.txt", limit_seconds)
         run = Run.open(folder / "run")
         return Outcome(cost, answer_of(run, task.given), _notes(run))
 

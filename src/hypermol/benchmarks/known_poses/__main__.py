@@ -46,12 +46,13 @@ def main(arguments: list[str] | None = None) -> None:
     for seed in chosen.seeds:
         folder = chosen.work / f"{size.label}-seed{seed}"
         laps += [
-            _once(folder / f"lap-{_slug(name)}.json", partial(_lap, name, folder, size, seed)) for name in (PEER, *OURS)
+            _once(folder / f"lap-{_slug(name)}.json", name, partial(_lap, name, folder, size, seed))
+            for name in (PEER, *OURS)
         ]
     for seed in chosen.seeds:
         folder = chosen.work / f"{size.label}-seed{seed}"
         for name in chosen.long:
-            runs.append(_once(folder / f"{_slug(name)}.json", partial(_long, name, folder, size, seed)))
+            runs.append(_once(folder / f"{_slug(name)}.json", name, partial(_long, name, folder, size, seed)))
         problem = "hinge, SNR 0.1, poses known; three layers, z 8, batch 16"
         content = {"command": "make bench-known-poses", "problem": problem, "size": dataclasses.asdict(size)}
         write_result(chosen.out, {**content, "summary": summary(laps, runs), "laps": laps, "runs": runs})
@@ -62,14 +63,18 @@ def _slug(name: str) -> str:
     return name.replace(" ", "-")
 
 
-def _once(path: Path, job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The job's saved figures, or run it and save them."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        print(f"running {path.parent.name}/{path.stem} …", flush=True)
-        write_text(path, json.dumps({**job(), "commit": circumstances()["commit"]}, indent=1))
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+def _once(path: Path, name: str, job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The job's saved figures, or run it and save them: also where they were saved under other settings."""
+    settings = {**OURS.get(name, {}), "longer": LONGER.get(name, 1)}
+    if path.exists():
+        found: dict[str, Any] = json.loads(path.read_text())
+        if found.get("settings") == settings:
+            return found
+    path.parent.mkdir(parents=True, exist_ok=True)
+    print(f"running {path.parent.name}/{path.stem} …", flush=True)
+    row = {**job(), "settings": settings, "commit": circumstances()["commit"]}
+    write_text(path, json.dumps(row, indent=1))
+    return row
 
 
 def _data(folder: Path, particles: int, size: Size, seed: int) -> Path:
@@ -122,7 +127,7 @@ def _accuracy(truth: Truth, compared: int, maps: Callable[[np.ndarray], Iterator
     from hypermol.metrics import fsc_mean
     from hypermol.simulation import AT_Z, MEAN, WHOLE, map_curves
 
-    chosen = np.sort(np.random.default_rng(0).choice(truth.count, min(compared, truth.count), replace=False))
+    chosen = truth.sample(compared)
     curves = map_curves(truth, chosen, maps(chosen), {MEAN: truth.mean_map()}, {WHOLE: truth.mask().float()})[WHOLE]
     found, consensus = (fsc_mean(curves[name]).double().numpy() for name in (AT_Z, MEAN))
     figures = {"per_image_fsc": float(found.mean()), "per_image_fsc_std": float(found.std())}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from hypermol.benchmarks.cryodrgn_files import epoch_seconds, latent, maps_at
+from hypermol.benchmarks.cryodrgn_files import epoch_seconds, latent, maps_at, parsed
 from hypermol.benchmarks.known_poses.size import Size
-from hypermol.benchmarks.measure import Cost, measured
+from hypermol.benchmarks.measure import Cost, hypermol, measured
 from hypermol.benchmarks.outside import find_cryodrgn
 from hypermol.runs import Run
 
@@ -41,7 +40,7 @@ class Trained:
 def simulate(data: Path, particles: int, box: int, seed: int) -> None:
     """The particles of one seed."""
     size = ["-n", str(particles), "--box", str(box), "--snr", "0.1", "--seed", str(seed)]
-    _hypermol(["simulate", "hinge", "-o", data, *size], data.with_suffix(".log"))
+    hypermol(["simulate", "hinge", "-o", data, *size], data.with_suffix(".log"))
 
 
 def train(name: str, data: Path, out: Path, size: Size, epochs: int, seed: int) -> Trained:
@@ -51,9 +50,7 @@ def train(name: str, data: Path, out: Path, size: Size, epochs: int, seed: int) 
 
 def _peer(data: Path, out: Path, size: Size, epochs: int, seed: int) -> Trained:
     programs, star = find_cryodrgn(), data / "particles.star"
-    poses, ctf = data / "pose.pkl", data / "ctf.pkl"
-    measured([programs / "cryodrgn", "parse_pose_star", star, "-o", poses], data / "parse-pose.log")
-    measured([programs / "cryodrgn", "parse_ctf_star", star, "-o", ctf], data / "parse-ctf.log")
+    _, (poses, ctf) = parsed(programs / "cryodrgn", star, data)
     # bright particles are right as they are: its CTF is negative at low k, and its default inversion meets that
     options = f"--zdim 8 -n {epochs} -b 16 --seed {seed} --enc-dim {size.hidden} --dec-dim {size.hidden}"
     files: list[str | Path] = [star, "-o", out, "--poses", poses, "--ctf", ctf, "--no-analysis"]
@@ -70,7 +67,7 @@ def _ours(name: str, data: Path, out: Path, size: Size, epochs: int, seed: int) 
     given = {"epochs": epochs, "seed": seed, **layers, **OURS[name]}
     options = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
     command: list[str | Path] = ["train", data / "particles.star", "-m", "cryodrgn", "-o", out, *options]
-    timed = _hypermol(command, out.with_name(f"{out.name}.log"))
+    timed = hypermol(command, out.with_name(f"{out.name}.log"))
     run = Run.open(out)
     seconds = [row["seconds"] for row in run.log() if row["event"] == "pass" and row["phase"] == "train"]
     return Trained(timed, seconds, {"precision": run.config["method"]["precision"]}, lambda chosen: _maps(run, chosen))
@@ -82,7 +79,3 @@ def _maps(run: Run, chosen: np.ndarray) -> Iterator[Tensor]:
     trained = rebuild(run)
     for particle in chosen:
         yield trained.map_of(int(particle))
-
-
-def _hypermol(arguments: list[str | Path], log: Path) -> Cost:
-    return measured([sys.executable, "-m", "hypermol", *arguments], log)
