@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from hypermol.errors import ConfigError
-from hypermol.landscape import check_latent, component_path, graph_path, principal_components, straight_path
+from hypermol.landscape import analyze, check_latent, component_path, graph_path, principal_components, straight_path
+from hypermol.landscape.paths import farthest_apart
 
 
 @pytest.fixture
@@ -103,3 +104,24 @@ def test_impossible_paths_say_why(arc):
         component_path(arc, principal_components(arc), 2)
     with pytest.raises(ConfigError, match="two points of 2"):
         straight_path(arc, np.zeros(3), np.zeros(2))
+
+
+def test_the_ends_of_a_curved_cloud_are_found_wherever_the_axes_lie(arc):
+    rows = np.array([700, 1499, 300, 0, 1100])  # sorted by angle: the ends are 0 and 1499
+    assert farthest_apart(arc, rows) == (1, 3)
+
+
+def test_separate_groups_are_joined_at_their_first_and_last():
+    z = np.concatenate([np.random.default_rng(0).normal(size=(60, 2)), [[90.0, 0.0]] * 60])
+    assert farthest_apart(check_latent(z), np.array([3, 70])) == (0, 1)
+
+
+def test_coordinates_that_are_components_already_stay_as_they_are():
+    """Whitened z has no principal axes: rotated by PCA, each would hold the same share of nothing."""
+    z = np.random.default_rng(2).normal(size=(4000, 3))
+    found = analyze(z, amplitude=np.array([2.0, 5.0, 1.0]))
+    np.testing.assert_allclose(found.components.ratio, [25 / 30, 4 / 30, 1 / 30], atol=0.02)
+    np.testing.assert_array_equal(found.components.axes, np.eye(3)[[1, 0, 2]])
+    walked = found.path("pc1").z
+    assert np.ptp(walked[:, 1]) > 2
+    np.testing.assert_allclose(np.ptp(walked[:, [0, 2]], axis=0), 0, atol=1e-9)

@@ -1,5 +1,7 @@
 """Principal volumes: motion found where there is one, none where there is none, contrast, and rebuilding."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from hypermol.methods import configured, find_method, rebuild, train
 from hypermol.methods.near import NearbyImages
 from hypermol.methods.principal_volumes import once_seen
 from hypermol.metrics import best_direction, fsc, fsc_mean
+from hypermol.runs import Run
 from hypermol.simulation import Recipe, Truth, simulate
 
 
@@ -103,3 +106,21 @@ def test_a_mask_of_another_box_is_refused_before_any_work(name, moving, tmp_path
     method = configured(find_method(name), {"mask": str(tmp_path / "mask.mrc")})
     with pytest.raises(ConfigError, match="has a box of 16 px, expected the images' 32 px"):
         train(data / "particles.star", method, tmp_path / "run")
+
+
+def test_a_mask_of_another_pixel_size_is_refused_and_no_folder_is_left(moving, tmp_path):
+    _, data = moving
+    write_map(tmp_path / "mask.mrc", torch.ones(32, 32, 32), 1.0)
+    method = configured(find_method("ppca"), {"mask": str(tmp_path / "mask.mrc")})
+    with pytest.raises(ConfigError, match="1 Å per pixel, expected the images'"):
+        train(data / "particles.star", method, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unfinished_run_says_how_to_go_on(moving, tmp_path):
+    run, _ = moving
+    shutil.copytree(run.path, tmp_path / "run")
+    log = tmp_path / "run" / "log.jsonl"
+    log.write_text("".join(line for line in log.read_text().splitlines(True) if '"finished"' not in line))
+    with pytest.raises(ConfigError, match="has not finished; continue it with"):
+        rebuild(Run.open(tmp_path / "run"))

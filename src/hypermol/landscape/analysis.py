@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from hypermol.landscape.clusters import Clusters, density_clusters, kmeans_clusters
-from hypermol.landscape.components import PrincipalComponents, principal_components
+from hypermol.landscape.components import PrincipalComponents, own_components, principal_components
 from hypermol.landscape.embedding import embed
 from hypermol.landscape.energy import ROOM_TEMPERATURE, EnergyLandscape, energy_landscape, energy_trajectory
 from hypermol.landscape.latent import Latent, check_latent
 from hypermol.landscape.leakage import Leakage, measure_leakage
-from hypermol.landscape.paths import Trajectory, component_path, graph_path, straight_path
+from hypermol.landscape.paths import Trajectory, component_path, farthest_apart, graph_path, straight_path
 from hypermol.shapes import Float
 
 PATHS = ("graph", "pc1", "pc2", "straight")
@@ -75,12 +75,14 @@ def analyze(
     settings: LandscapeSettings | None = None,
     covariance: Float[np.ndarray, "N d d"] | None = None,
     posterior_mean: Float[np.ndarray, "N d"] | None = None,
+    amplitude: Float[np.ndarray, " d"] | None = None,
 ) -> Landscape:
     """Principal components, clusters, picture, paths, free energies and leakage of z [N] or [N, d].
 
     ``rotation`` (molecule to microscope), ``defocus`` (Å), ``micrograph`` (labels) and ``contrast`` are per particle,
     used for leakage only, and may be absent; ``covariance`` is that of each particle's posterior of z under a normal
-    prior, and ``posterior_mean`` its mean where z is another estimate. The same input and seed give the same result.
+    prior, and ``posterior_mean`` its mean where z is another estimate; ``amplitude``: see ``own_components``. The same
+    input and seed give the same result.
     Raises DataError when no z is finite or a column has another length than z, ConfigError for impossible settings.
     """
     settings = settings or LandscapeSettings()
@@ -88,7 +90,7 @@ def analyze(
     latent = check_latent(z)
     columns = {"rotation": rotation, "defocus": defocus, "micrograph": micrograph, "contrast": contrast}
     _check_lengths(latent.count, {**columns, "z_covariance": covariance})
-    components = principal_components(latent)
+    components = principal_components(latent) if amplitude is None else own_components(latent, amplitude)
     kmeans = kmeans_clusters(latent, components, settings.clusters, settings.seed)
     density = density_clusters(latent, components, settings.seed)
     embedding = embed(latent, settings.seed)
@@ -142,13 +144,14 @@ def _check_lengths(count: int, columns: dict[str, np.ndarray | None]) -> None:
 def _paths(
     latent: Latent, components: PrincipalComponents, kmeans: Clusters, settings: LandscapeSettings
 ) -> tuple[tuple[Trajectory, ...], tuple[str, ...]]:
-    """The paths asked for. Straight and graph run between the first and the last k-means centre along the first
-    principal component; in one dimension all coincide, so that only the first component is walked."""
+    """The paths asked for. Straight and graph run between the two k-means centres that are farthest apart over the
+    data; in one dimension all coincide, so that only the first component is walked."""
     if latent.constant:
         return (), ("No path was walked: z is the same for all particles.",)
     names = settings.paths if latent.dimensions > 1 else ("pc1",)
-    ends = (int(kmeans.particle[0]), int(kmeans.particle[-1]))
-    between = f"(cluster 0 to {kmeans.count - 1})"
+    first, last = farthest_apart(latent, kmeans.particle, seed=settings.seed)
+    ends = (int(kmeans.particle[first]), int(kmeans.particle[last]))
+    between = f"(cluster {first} to {last})"
     found = []
     for name in names:
         if name == "graph":
@@ -156,7 +159,7 @@ def _paths(
             found.append(graph_path(latent, *ends, settings.points, seed=settings.seed, title=title))
         elif name == "straight":
             title = f"Straight line {between}"
-            found.append(straight_path(latent, kmeans.centre[0], kmeans.centre[-1], settings.points, title=title))
+            found.append(straight_path(latent, kmeans.centre[first], kmeans.centre[last], settings.points, title=title))
         elif _component(name) < latent.dimensions:
             found.append(component_path(latent, components, _component(name), settings.points))
     return tuple(found), ()

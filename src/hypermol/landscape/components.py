@@ -14,8 +14,8 @@ from hypermol.shapes import Float
 class PrincipalComponents:
     """z = mean + coordinates · axes, axes by falling variance.
 
-    ``mean`` [d]; ``axes`` [d, d] orthonormal rows; ``variance`` [d] in units of z²; ``ratio`` [d] of the whole
-    variance (all zero when z is constant).
+    ``mean`` [d]; ``axes`` [d, d] orthonormal rows; ``variance`` [d] in units of z², or of squared density where it is
+    known what each coordinate moves; ``ratio`` [d] of the whole variance (all zero when z is constant).
     """
 
     mean: Float[np.ndarray, " d"]
@@ -45,3 +45,14 @@ def principal_components(latent: Latent) -> PrincipalComponents:
     total = variance.sum()
     ratio = variance / total if total > 0 and not latent.constant else np.zeros_like(variance)
     return PrincipalComponents(mean, np.ascontiguousarray(axes), variance, ratio)
+
+
+def own_components(latent: Latent, amplitude: Float[np.ndarray, " d"]) -> PrincipalComponents:
+    """The coordinates themselves, for a method whose z are principal components already, each in units of its own
+    standard deviation. ``amplitude`` [d]: ‖∂V/∂z‖ of each, which says how much of the motion is along it; principal
+    components of such z would be a mere rotation of equal variances."""
+    variance = latent.z.var(axis=0) * np.asarray(amplitude, float) ** 2
+    order = np.argsort(-variance, kind="stable")
+    total = variance.sum()
+    ratio = variance[order] / total if total > 0 and not latent.constant else np.zeros_like(variance)
+    return PrincipalComponents(latent.z.mean(axis=0), np.eye(latent.dimensions)[order], variance[order], ratio)

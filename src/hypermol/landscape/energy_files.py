@@ -71,17 +71,18 @@ def energy_picture(found: EnergyLandscape) -> bytes:
         axes.plot(grid.axes[0], energy)
         axes.set_ylim(-0.3, _HIGHEST)
         axes.set_ylabel(scale)
+        axes.set_title("deconvolved of each particle's uncertainty; error bars: bootstrap", fontsize=10)
     else:
         levels = np.linspace(0, _HIGHEST, 13)
         drawn = axes.contourf(*grid.axes, np.minimum(energy, _HIGHEST).T, levels, cmap="viridis")
         figure.colorbar(drawn, label=scale)
         axes.set_ylabel("principal component 2 of z")
+        axes.set_title("deconvolved of each particle's uncertainty; error bars in free-energy.csv", fontsize=10)
         if found.path is not None:
             axes.plot(*found.path.u.T, color="white", linewidth=1.5)
         for number, node in enumerate(found.states.lowest):
-            share = f"{number}: {100 * found.states.population[number]:.0f} %"
-            axes.annotate(share, grid.points[node], color="white", ha="center", va="center", fontweight="bold")
-    axes.set_title("deconvolved of each particle's uncertainty; error bars: bootstrap")
+            share = f"state {number}\n{100 * found.states.population[number]:.0f} % of particles"
+            axes.annotate(share, grid.points[node], color="white", ha="center", va="center", fontsize=8)
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream)
     return stream.getvalue()

@@ -6,6 +6,7 @@ import numpy as np
 
 from hypermol.errors import ConfigError
 from hypermol.landscape.analysis import Landscape, LandscapeSettings, analyze
+from hypermol.maps import read_map
 from hypermol.runs import Run
 
 
@@ -28,5 +29,16 @@ def landscape_of(run: Run, settings: LandscapeSettings | None = None) -> Landsca
     columns = {"rotation": rotation, "defocus": defocus, "micrograph": micrograph}
     columns["contrast"] = estimates.get("contrast")
     covariance = estimates.get("z_normal_covariance", estimates.get("z_covariance"))
-    mean = estimates.get("z_normal")
-    return analyze(estimates["z"], **columns, settings=settings, covariance=covariance, posterior_mean=mean)
+    posterior = {"covariance": covariance, "posterior_mean": estimates.get("z_normal")}
+    if settings is not None and settings.clusters > len(estimates["z"]):
+        raise ConfigError(f"{settings.clusters} clusters were asked for, of {len(estimates['z'])} particles")
+    amplitude = _amplitude(run, estimates["z"].shape[1])
+    return analyze(estimates["z"], **columns, settings=settings, **posterior, amplitude=amplitude)
+
+
+def _amplitude(run: Run, dimensions: int) -> np.ndarray | None:
+    """‖U_c‖ of a method that moves the density linearly, one map per coordinate of z; None for any other."""
+    paths = [run.volumes / f"component-{number}.mrc" for number in range(1, dimensions + 1)]
+    if not all(path.exists() for path in paths):
+        return None
+    return np.array([float(read_map(path)[0].double().norm()) for path in paths])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -95,6 +96,25 @@ def graph_path(
     return _described(latent, name, title or "Over the data", _resample(nodes[way], points), notes)
 
 
+def farthest_apart(
+    latent: Latent, rows: Int[np.ndarray, " k"], neighbours: int = NEIGHBOURS, seed: int = 0
+) -> tuple[int, int]:
+    """Which two (places in ``rows``, increasing) of some particles have the longest shortest way between them over the
+    graph of neighbours: the ends of a curved cloud, which need not be those of any straight axis. Pairs that are in
+    separate groups do not count, unless all are: then the first and the last."""
+    from scipy.sparse.csgraph import dijkstra
+
+    places = [_position(latent, int(row)) for row in rows]
+    chosen = np.union1d(subsample(latent.size, GRAPH_LIMIT, seed), places)
+    sources = np.searchsorted(chosen, places)
+    length = dijkstra(_graph(latent.z[chosen], neighbours), directed=False, indices=sources)[:, sources]
+    length = np.where(np.isfinite(length), length, -1.0)
+    if length.max() <= 0:
+        return 0, len(rows) - 1
+    first, last = sorted(np.unravel_index(int(length.argmax()), length.shape))
+    return int(first), int(last)
+
+
 def resampled_path(latent: Latent, corners: Float[np.ndarray, "c d"], points: int, name: str, title: str) -> Trajectory:
     """``points`` evenly spaced by length along a polyline in z."""
     return _described(latent, name, title, _resample(corners, points))
@@ -108,22 +128,26 @@ def _position(latent: Latent, row: int) -> int:
 
 
 def _shortest(nodes: Float[np.ndarray, "n d"], source: int, target: int, neighbours: int) -> tuple[list[int], int]:
-    from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import dijkstra
-    from scipy.spatial import cKDTree
 
-    size, tree = len(nodes), cKDTree(nodes)
     while True:
-        used = min(neighbours, size - 1)
-        distance, index = tree.query(nodes, k=range(1, used + 2), workers=-1)
-        # coincident particles: a length of exactly zero would be taken for no edge
-        length = np.maximum(distance, 1e-12).ravel()
-        rows = np.repeat(np.arange(size), used + 1)
-        graph = csr_matrix((length, (rows, index.ravel())), shape=(size, size))
-        total, before = dijkstra(graph, directed=False, indices=source, return_predecessors=True)
+        used = min(neighbours, len(nodes) - 1)
+        total, before = dijkstra(_graph(nodes, used), directed=False, indices=source, return_predecessors=True)
         if np.isfinite(total[target]):
             return _walk_back(before, source, target), used
         neighbours = 2 * neighbours
+
+
+def _graph(nodes: Float[np.ndarray, "n d"], neighbours: int) -> Any:
+    """Distances to the nearest neighbours as a sparse matrix."""
+    from scipy.sparse import csr_matrix
+    from scipy.spatial import cKDTree
+
+    size, used = len(nodes), min(neighbours, len(nodes) - 1)
+    distance, index = cKDTree(nodes).query(nodes, k=range(1, used + 2), workers=-1)
+    # coincident particles: a length of exactly zero would be taken for no edge
+    length = np.maximum(distance, 1e-12).ravel()
+    return csr_matrix((length, (np.repeat(np.arange(size), used + 1), index.ravel())), shape=(size, size))
 
 
 def _walk_back(before: Int[np.ndarray, " n"], source: int, target: int) -> list[int]:

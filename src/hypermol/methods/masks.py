@@ -1,5 +1,9 @@
 """The setting ``mask`` of methods on Fourier grids: "auto", "sphere", or a map file (a focus mask)."""
 
+import dataclasses
+from pathlib import Path
+from typing import Any
+
 from torch import Tensor
 
 from hypermol.errors import ConfigError
@@ -7,11 +11,28 @@ from hypermol.imaging import fourier_crop
 from hypermol.maps import centred_sphere, read_map
 
 SHAPES = ("auto", "sphere")
+UNEQUAL = 0.01
+"""Pixel sizes that differ by less are taken to be the same, rounded."""
 
 
 def first_mask(mask: str, box: int) -> Tensor:
     """The mask [D, D, D] before any map is known. Raises ConfigError where a given one has another box."""
     return centred_sphere(box) if mask in SHAPES else given_mask(mask, box, box)
+
+
+def settled_mask(method: Any, box: int, pixel_size: float) -> Any:
+    """The method with its mask's full path (a run may be resumed from another folder), looked at before long work.
+
+    Raises DataError where the file is no map, ConfigError where its box or pixel size (Å) is not that of the images.
+    """
+    mask = getattr(method, "mask", None)
+    if mask is None or mask in SHAPES:
+        return method
+    given_mask(mask, box, box)
+    _, found = read_map(mask)
+    if abs(found / pixel_size - 1) > UNEQUAL:
+        raise ConfigError(f"mask: {mask} has {found:.4g} Å per pixel, expected the images' {pixel_size:.4g} Å")
+    return dataclasses.replace(method, mask=str(Path(mask).resolve()))
 
 
 def given_mask(path: str, expected: int, box: int) -> Tensor:

@@ -72,11 +72,11 @@ def rebuild(run: Run, device: str = "auto", own_maps: bool = False) -> Trained:
     """The decoder of a run, from its newest checkpoint: what its method says maps are made by, or, with ``own_maps``,
     the method's own decoder in any case (``validation`` trains on images that no file holds).
 
-    Raises ConfigError where there is no checkpoint yet.
+    Raises ConfigError where the run has not finished.
     """
-    state = RunStore(run).latest()
+    state = RunStore(run).latest() if run.finished else None
     if state is None:
-        raise ConfigError(f"{run.path} has no checkpoint yet; finish it with `hypermol train --resume {run.path}`")
+        raise ConfigError(f"{run.path} has not finished; continue it with `hypermol train --resume {run.path}`")
     where, _ = choose_device(device)
     method = run_method(run)
     context = stored_context(run, state)

@@ -83,8 +83,10 @@ def _targets(method: Any, path: str, others: Sequence[str]) -> list[str]:
     if head in {field.name for field in dataclasses.fields(method)} - {*FIXED, "phases"}:
         return [path]  # the part says what is wrong with the rest
     if path in ("z_dim", "epochs", "learning_rate"):
-        what = {"z_dim": "latent z", "epochs": "passes to count", "learning_rate": "gradient steps"}[path]
-        raise ConfigError(f"{method.name} has no {what}, so {path} cannot be set")
+        what = {"z_dim": "latent z", "epochs": "epochs", "learning_rate": "gradient steps"}[path]
+        passes = [name for name in known if name.rpartition(".")[2].endswith("passes")] if path == "epochs" else []
+        instead = f"; how long it runs is set by {', '.join(passes)}" if passes else ""
+        raise ConfigError(f"{method.name} has no {what}, so {path} cannot be set{instead}")
     raise ConfigError(
         f"{method.name} has no setting {path!r}{_nearest(path, [*known, *others])}; "
         f"`hypermol methods {method.name}` lists them"

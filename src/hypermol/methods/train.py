@@ -13,9 +13,10 @@ from hypermol.errors import ConfigError
 from hypermol.maps import write_map
 from hypermol.methods.given import Given
 from hypermol.methods.job import Conduct, Job, make_ready
+from hypermol.methods.masks import settled_mask
 from hypermol.methods.method import Results
 from hypermol.methods.record import run_config, run_method, run_particles, run_preparation
-from hypermol.particles import Particles, Preparation
+from hypermol.particles import Particles, Preparation, check_preparation
 from hypermol.runs import Run, refuse_existing
 
 
@@ -45,6 +46,8 @@ def train(
     particles = given.read()
     _require_poses(particles, method)
     _require_halves(particles, method)
+    box = check_preparation(preparation, particles.box)
+    method = settled_mask(method, box, particles.pixel_size * particles.box / box)
     device, _ = choose_device(conduct.device)
     if hasattr(method, "precision"):  # settled now, so that a run resumed on another machine stays the same run
         method = dataclasses.replace(method, precision=choose_precision(method.precision, device))
