@@ -12,6 +12,7 @@ An entry point that cannot be used is a warning that names its package, never th
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 import warnings
@@ -81,7 +82,10 @@ class Catalogue(Mapping[str, Any]):
         outside = announced(self.group)
         if name in outside:
             return self._checked(outside[name])
-        raise ConfigError(f"unknown {self.word} {name!r}; known: {', '.join([*ours, *outside])}")
+        known = [*ours, *outside]
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ConfigError(f"unknown {self.word} {name!r}{meant}; known: {', '.join(known)}")
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.built_in() and name not in announced(self.group):

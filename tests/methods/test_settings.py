@@ -55,9 +55,9 @@ def test_methods_without_the_thing_say_so() -> None:
         configured(find_method("backprojection"), {"z_dim": 4})
     with pytest.raises(ConfigError, match="neural-homogeneous has no latent z"):
         configured(find_method("neural-homogeneous"), {"z_dim": 4})
-    with pytest.raises(ConfigError, match="has no epochs, so epochs cannot be set$"):
+    with pytest.raises(ConfigError, match=r"has no epochs, so epochs cannot be set$"):
         configured(find_method("backprojection"), {"epochs": 4})
-    with pytest.raises(ConfigError, match="auto has no epochs, .*; how long it runs is set by passes, march_passes"):
+    with pytest.raises(ConfigError, match=r"auto has no epochs, .*; how long it runs is set by passes, march_passes"):
         configured(find_method("auto"), {"epochs": 4})
 
 

@@ -28,6 +28,7 @@ COMMANDS = (
     "analyze",
     "report",
     "select",
+    "relocate",
     "simulate",
     "evaluate",
     "validate",

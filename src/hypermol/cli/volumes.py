@@ -65,6 +65,7 @@ def volumes(
     elif z is not None:
         points = _rows_of(z, trained.latent().shape[1])
         names = [f"z-{row:03d}" for row in range(len(points))]
+        _warn_of_emptiness(trained.latent(), names, points)
     elif states:
         points = load_landscape(opened.landscape).kmeans.centre
         names = [f"state-{state:03d}" for state in range(len(points))]
@@ -91,6 +92,18 @@ def _from_images(run: Run, out: Path, names: list[str], points: np.ndarray) -> N
         progress(done, len(names))
     for name, finest in zip(names, found, strict=True):
         say(f"{name}: {finest:.4g} Å (half maps at 0.143, in the mask; they share z)")
+
+
+def _warn_of_emptiness(known: np.ndarray, names: list[str], points: np.ndarray) -> None:
+    from hypermol.cli.say import say
+    from hypermol.landscape import check_latent, nearest_particles
+
+    for name, particle, distance, support in zip(names, *nearest_particles(check_latent(known), points), strict=True):
+        if support > 1:
+            say(
+                f"{name}: no particle lies near this z; the nearest, {particle}, is {distance:.3g} away, {support:.0f} "
+                "times what is usual between neighbours: its map is extrapolated, not measured"
+            )
 
 
 def _of_particles(trained: Trained, text: str) -> tuple[list[str], np.ndarray]:

@@ -13,4 +13,4 @@ from hypermol.landscape.from_run import landscape_of
 from hypermol.landscape.latent import Latent, check_latent
 from hypermol.landscape.leakage import Leakage, measure_leakage
 from hypermol.landscape.observations import Observations, calibration_notes, coverage, observations
-from hypermol.landscape.paths import Trajectory, component_path, graph_path, straight_path
+from hypermol.landscape.paths import Trajectory, component_path, graph_path, nearest_particles, straight_path

@@ -30,7 +30,7 @@ def landscape_of(run: Run, settings: LandscapeSettings | None = None) -> Landsca
     columns["contrast"] = estimates.get("contrast")
     covariance = estimates.get("z_normal_covariance", estimates.get("z_covariance"))
     posterior = {"covariance": covariance, "posterior_mean": estimates.get("z_normal")}
-    if settings is not None and settings.clusters > len(estimates["z"]):
+    if settings is not None and settings.clusters > max(len(estimates["z"]), LandscapeSettings.clusters):
         raise ConfigError(f"{settings.clusters} clusters were asked for, of {len(estimates['z'])} particles")
     amplitude = _amplitude(run, estimates["z"].shape[1])
     return analyze(estimates["z"], **columns, settings=settings, **posterior, amplitude=amplitude)

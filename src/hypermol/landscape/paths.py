@@ -164,15 +164,23 @@ def _resample(corners: Float[np.ndarray, "c d"], points: int) -> Float[np.ndarra
     return np.stack([np.interp(at, length, column) for column in corners.T], axis=1)
 
 
-def _described(
-    latent: Latent, name: str, title: str, z: Float[np.ndarray, "p d"], notes: tuple[str, ...] = ()
-) -> Trajectory:
+def nearest_particles(
+    latent: Latent, z: Float[np.ndarray, "p d"]
+) -> tuple[Int[np.ndarray, " p"], Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
+    """The row nearest to each point, how far it is in z, and that distance over the typical one between neighbouring
+    particles (``Trajectory.support``)."""
     from scipy.spatial import cKDTree
 
     tree = cKDTree(latent.z)
     distance, index = tree.query(z)
     typical = _typical_gap(latent, tree)
-    support = distance / typical if typical > 0 else np.zeros_like(distance)
+    return latent.row[index], distance, distance / typical if typical > 0 else np.zeros_like(distance)
+
+
+def _described(
+    latent: Latent, name: str, title: str, z: Float[np.ndarray, "p d"], notes: tuple[str, ...] = ()
+) -> Trajectory:
+    particle, distance, support = nearest_particles(latent, z)
     far = np.flatnonzero(support > 1.0)
     if far.size:
         words = ", ".join(map(str, far))
@@ -181,7 +189,7 @@ def _described(
             f"No particle lies near map{'s' if far.size > 1 else ''} {words} of this path: "
             "what the model shows there is extrapolated.",
         )
-    return Trajectory(name, title, z, latent.row[index], distance, support, notes)
+    return Trajectory(name, title, z, particle, distance, support, notes)
 
 
 def _typical_gap(latent: Latent, tree: object) -> float:

@@ -6,6 +6,7 @@ from hypermol.methods.job import Conduct
 from hypermol.methods.method import Method, Results
 from hypermol.methods.rebuild import Trained, rebuild
 from hypermol.methods.record import run_method, run_particles
+from hypermol.methods.relocate import relocate
 from hypermol.methods.settings import Setting, configured, settings_of
 from hypermol.methods.train import resume, train
 
@@ -21,6 +22,7 @@ __all__ = [
     "configured",
     "find_method",
     "rebuild",
+    "relocate",
     "resume",
     "run_method",
     "run_particles",

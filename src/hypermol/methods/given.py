@@ -90,7 +90,10 @@ class Given:
         """Raises ConfigError where a file has gone, or is another one than when ``run`` was started."""
         for path in self._files:
             if not path.exists():
-                raise ConfigError(f"{path}: the particles of {run} are no longer there; put the file back")
+                raise ConfigError(
+                    f"{path}: the particles of {run} are no longer there; put the file back, or say where it is now: "
+                    f"`hypermol relocate {run} --particles FILE`"
+                )
         if self.fingerprint() != known:
             names = " or ".join(map(str, self._files))
             raise ConfigError(f"{names} has changed since {run} was started; begin a new run")

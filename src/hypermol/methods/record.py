@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hypermol import __version__
+from hypermol.errors import DataError
 from hypermol.methods.catalogue import METHODS
 from hypermol.methods.given import Given
 from hypermol.particles import Particles, Preparation
@@ -44,4 +45,8 @@ def run_particles(run: Run) -> Particles:
     config = run.config["input"]
     given = Given.in_config(config)
     given.require_unchanged(config["fingerprint"], run.path)
-    return given.read()
+    try:
+        return given.read()
+    except DataError as error:  # they could be read when the run was started
+        moved = f"if the images have been moved: `hypermol relocate {run.path} --datadir FOLDER`"
+        raise type(error)(f"{error}\n{moved}") from None

@@ -124,7 +124,8 @@ def _missing(missing: list[str], datadir: Path | None, problems: Problems, notes
     if not missing:
         return
     places = f"in {datadir}" if datadir else "beside the file or in the folders above it"
-    text = f"{len(missing)} stacks were not found {places}: {some(missing, 3)}"
+    count = "1 stack was" if len(missing) == 1 else f"{len(missing)} stacks were"
+    text = f"{count} not found {places}: {some(missing, 3)}"
     if required:
         problems.add(f"{text}; give the folder from which these names count with --datadir")
     else:

@@ -50,7 +50,8 @@ class FscCurve:
     """Fourier shell correlation per shell: ``fsc`` [D/2], shell s at s / (D · pixel_size) 1/Å.
 
     ``threshold`` where it is read (0.143 between half maps, 0.5 against a truth; None: not at all);
-    ``independence`` in words: what the two sides share ("half maps of shared poses").
+    ``independence`` in words: what the two sides share ("half maps of shared poses"). ``resolution``: Å as the method
+    read it (``metrics.json``); None: where the curve first falls below the threshold.
     """
 
     label: str
@@ -58,6 +59,7 @@ class FscCurve:
     pixel_size: float
     threshold: float | None = 0.143
     independence: str = ""
+    resolution: float | None = None
 
     @property
     def width(self) -> float:

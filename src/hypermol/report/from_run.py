@@ -139,10 +139,12 @@ def _curves(run: Run) -> tuple[FscCurve, ...]:
     if pixel_size is None:
         return ()
     order = [*(name for name in CURVES if name in known), *sorted(set(known) - set(CURVES))]
-    shown = []
+    shown, read = [], run.metrics()
     for name in order:
         words, threshold = CURVES.get(name, (name.replace("_", " "), 0.143))
-        shown.append(FscCurve(words, known[name], pixel_size, threshold, SHARED_POSES))
+        stated = read.get(f"resolution_{name}", {})
+        how, value = stated.get("how", SHARED_POSES), stated.get("value")
+        shown.append(FscCurve(words, known[name], pixel_size, threshold, how, value if threshold == 0.143 else None))
     return tuple(shown)
 
 
@@ -164,7 +166,7 @@ def _micrograph(particles: Particles, first: np.ndarray) -> np.ndarray | None:
 def _defocus(particles: Particles, first: np.ndarray) -> np.ndarray | None:
     if particles.ctf is None:
         return None
-    return ((particles.ctf.defocus_u + particles.ctf.defocus_v) / 2).numpy()[first]
+    return particles.ctf.mean_defocus.numpy()[first]
 
 
 def _true_columns(folder: Path, count: int, absent: list[str]) -> tuple[Column, ...]:

@@ -64,6 +64,12 @@ class Run:
             )
         return run
 
+    def rewrite_config(self, config: Mapping[str, Any]) -> None:
+        """Replace config.toml, whole or not at all."""
+        import tomli_w
+
+        write_text(self.path / "config.toml", tomli_w.dumps(dict(config)))
+
     @property
     def config(self) -> dict[str, Any]:
         """The whole config.toml."""

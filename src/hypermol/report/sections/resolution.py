@@ -36,7 +36,7 @@ def resolution_words(curve: FscCurve) -> str:
     if curve.threshold is None:
         return ""
     fsc = np.asarray(curve.fsc, dtype=float)
-    found = resolution(torch.from_numpy(fsc), curve.pixel_size, curve.threshold)
+    found = curve.resolution or resolution(torch.from_numpy(fsc), curve.pixel_size, curve.threshold)
     if not np.isfinite(found):
         return "not resolved"
     if (fsc[1:] >= curve.threshold).all():
