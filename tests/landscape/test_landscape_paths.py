@@ -5,7 +5,7 @@ import pytest
 
 from hypermol.errors import ConfigError
 from hypermol.landscape import analyze, check_latent, component_path, graph_path, principal_components, straight_path
-from hypermol.landscape.paths import farthest_apart
+from hypermol.landscape.paths import _shortest, farthest_apart
 
 
 @pytest.fixture
@@ -56,13 +56,24 @@ def test_the_graph_is_the_shortest_of_all_ways():
     latent = check_latent(z)
     complete = graph_path(latent, 3, 8, neighbours=29, points=2)
     np.testing.assert_allclose(complete.z, z[[3, 8]])
+    nodes, used = _shortest(z, 3, 8, 4)
+    assert used == 4
+    cost = np.square(np.diff(z[nodes], axis=0)).sum()
+    assert cost == pytest.approx(_floyd_warshall(z, 4)[3, 8])
     few = graph_path(latent, 3, 8, neighbours=4, points=200)
-    length = np.linalg.norm(np.diff(few.z, axis=0), axis=1).sum()
-    assert length == pytest.approx(_floyd_warshall(z, 4)[3, 8], rel=1e-2)
+    length = np.linalg.norm(np.diff(z[nodes], axis=0), axis=1).sum()
+    assert np.linalg.norm(np.diff(few.z, axis=0), axis=1).sum() == pytest.approx(length, rel=1e-2)
+
+
+def test_a_bend_is_followed_though_a_few_stray_particles_shorten_it(arc):
+    chord = np.stack([np.linspace(-2.6, 2.6, 14), np.full(14, 1.5)], axis=1)
+    stray = check_latent(np.concatenate([arc.z, chord]))
+    way = graph_path(stray, 0, arc.size - 1, points=10)
+    np.testing.assert_allclose(np.linalg.norm(way.z, axis=1), 3, atol=0.2)
 
 
 def _floyd_warshall(z, neighbours):
-    distance = np.linalg.norm(z[:, None] - z[None], axis=2)
+    distance = np.square(z[:, None] - z[None]).sum(axis=2)
     near = np.argsort(distance, axis=1)[:, : neighbours + 1]
     best = np.full_like(distance, np.inf)
     for row, columns in enumerate(near):

@@ -16,9 +16,7 @@ def relocate(
     *,
     particles: Annotated[Path | None, Parameter(help="The .star, .cs or .mrcs file, where it is now.")] = None,
     datadir: Annotated[Path | None, Parameter(help="The folder from which the names of the stacks count.")] = None,
-    passthrough: Annotated[
-        list[Path] | None, Parameter(help="The passthrough .cs files, where they are.")
-    ] = None,
+    passthrough: Annotated[list[Path] | None, Parameter(help="The passthrough .cs files, where they are.")] = None,
     poses: Annotated[Path | None, Parameter(help="The cryoDRGN pose pickle, where it is now.")] = None,
     ctf: Annotated[Path | None, Parameter(help="The cryoDRGN CTF pickle, where it is now.")] = None,
 ) -> None:

@@ -8,6 +8,7 @@ from hypermol.landscape.decoded import Decode, decoded
 from hypermol.landscape.density import Density, Grid, deconvolved, density_grid
 from hypermol.landscape.embedding import Embedding, embed
 from hypermol.landscape.energy import EnergyLandscape, energy_landscape
+from hypermol.landscape.energy_files import energy_picture
 from hypermol.landscape.files import load_landscape, read_maps, save_landscape, write_maps
 from hypermol.landscape.from_run import landscape_of
 from hypermol.landscape.latent import Latent, check_latent

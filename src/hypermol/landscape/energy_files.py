@@ -80,9 +80,12 @@ def energy_picture(found: EnergyLandscape) -> bytes:
         axes.set_title("deconvolved of each particle's uncertainty; error bars in free-energy.csv", fontsize=10)
         if found.path is not None:
             axes.plot(*found.path.u.T, color="white", linewidth=1.5)
-        for number, node in enumerate(found.states.lowest):
-            share = f"state {number}\n{100 * found.states.population[number]:.0f} % of particles"
-            axes.annotate(share, grid.points[node], color="white", ha="center", va="center", fontsize=8)
+        for number, node in enumerate(found.states.lowest if found.states.count > 1 else []):
+            share = f"state {number}: {100 * found.states.population[number]:.0f} %"
+            x, y = grid.points[node]
+            axes.annotate(
+                share, (x, y), xytext=(10, 10), textcoords="offset points", fontsize=9, arrowprops={"arrowstyle": "-"}
+            )
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream)
     return stream.getvalue()

@@ -78,9 +78,11 @@ def graph_path(
 ) -> Trajectory:
     """The shortest way between two particles (rows) over the graph of nearest neighbours (Dijkstra 1959).
 
-    Edges are as long as the distance in z; the way is resampled evenly by length, so every point lies between
-    neighbouring particles. At most 20,000 particles carry the graph. Where the data fall into pieces, more
-    neighbours are joined until the two are connected; a note says so. Raises ConfigError for a row without z.
+    An edge costs its length squared, so that the way keeps to where particles are many instead of cutting a bend over
+    a few stray ones (Hwang, Damelin & Hero 2016, Ann. Appl. Probab. 26:2791); it is resampled evenly by length, so
+    every point lies between neighbouring particles. At most 20,000 particles carry the graph. Where the data fall into
+    pieces, more neighbours are joined until the two are connected; a note says so. Raises ConfigError for a row
+    without z.
     """
     ends = [_position(latent, start), _position(latent, end)]
     chosen = np.union1d(subsample(latent.size, GRAPH_LIMIT, seed), ends)
@@ -132,7 +134,8 @@ def _shortest(nodes: Float[np.ndarray, "n d"], source: int, target: int, neighbo
 
     while True:
         used = min(neighbours, len(nodes) - 1)
-        total, before = dijkstra(_graph(nodes, used), directed=False, indices=source, return_predecessors=True)
+        costs = _graph(nodes, used).power(2)
+        total, before = dijkstra(costs, directed=False, indices=source, return_predecessors=True)
         if np.isfinite(total[target]):
             return _walk_back(before, source, target), used
         neighbours = 2 * neighbours

@@ -18,7 +18,7 @@ class MapSeries:
 
     ``name`` a short word (unique); ``captions`` one per map, or empty; ``coordinates`` [n, d] where they lie along
     the principal components of z, for a path; ``notes`` sentences; ``original_box`` (px) where larger maps were
-    resampled to be shown.
+    resampled to be shown; ``signed`` where they are changes of density, of which nothing is mid-grey.
     """
 
     name: str
@@ -29,6 +29,7 @@ class MapSeries:
     coordinates: Float[np.ndarray, "n d"] | None = None
     notes: tuple[str, ...] = ()
     original_box: int | None = None
+    signed: bool = False
 
     @property
     def box(self) -> int:

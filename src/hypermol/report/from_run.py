@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -123,14 +124,25 @@ def _series(
 
 
 def _maps(folder: Path) -> tuple[MapSeries, ...]:
-    """The maps of RUN/volumes: a fitted map first, then the consensus; half maps last, masks left out."""
+    """The maps of RUN/volumes: a fitted map first, then the consensus; half maps last, masks left out. Components,
+    which are changes of density, by themselves."""
     rank = {"map": -1, "consensus": 0, "half1": 2, "half2": 3}
     files = [path for path in folder.glob("*.mrc") if "mask" not in path.stem]
     files.sort(key=lambda path: (rank.get(path.stem, 1), path.stem))
     if not files:
         return ()
-    words = tuple(MAP_WORDS.get(path.stem, path.stem.replace("-", " ")) for path in files)
-    return (series_of(files, "maps", "Maps of the run", words),)
+    changes = [path for path in files if path.stem.startswith("component-")]
+    maps = [path for path in files if path not in changes]
+    shown = [series_of(maps, "maps", "Maps of the run", _captions(maps))] if maps else []
+    if changes:
+        own = series_of(changes, "components", "Components: what one unit of z adds", _captions(changes))
+        note = "Grey: no change; white: density comes; black: it goes."
+        shown.append(dataclasses.replace(own, signed=True, notes=(note,)))
+    return tuple(shown)
+
+
+def _captions(files: list[Path]) -> tuple[str, ...]:
+    return tuple(MAP_WORDS.get(path.stem, path.stem.replace("-", " ")) for path in files)
 
 
 def _curves(run: Run) -> tuple[FscCurve, ...]:

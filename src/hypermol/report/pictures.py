@@ -69,7 +69,7 @@ def contact_sheet(series: MapSeries, axis: int = SIDE_VIEW, columns_hint: int = 
     for kind, _ in KINDS:
         for number, letter in enumerate(AXES):
             images = [view(volume, kind, number, half_width) for volume in maps]
-            low, high = _grey_range(images)
+            low, high = _signed_range(images) if series.signed else _grey_range(images)
             cells = "".join(
                 _cell(jpeg_grey(image, low, high), f"{kind} along {letter}", series.caption(index), width)
                 for index, image in enumerate(images)
@@ -92,6 +92,11 @@ def _grey_range(images: Sequence[Float[np.ndarray, "w w"]]) -> tuple[float, floa
     if high <= low:
         low, high = float(values.min()), float(values.max())
     return float(low), float(high)
+
+
+def _signed_range(images: Sequence[Float[np.ndarray, "w w"]]) -> tuple[float, float]:
+    largest = max(float(np.abs(image).max()) for image in images)
+    return -largest, largest
 
 
 def _cell(jpeg: bytes, kind: str, caption: str, width: float) -> str:

@@ -1,6 +1,7 @@
 """The sections of the page, each one function: ReportData → Section, or None where there is nothing to show."""
 
 from hypermol.report.sections.coverage import coverage_section
+from hypermol.report.sections.energy import energy_section
 from hypermol.report.sections.galleries import maps_section, states_section
 from hypermol.report.sections.latent import landscape_section
 from hypermol.report.sections.leakage import leakage_section
@@ -15,6 +16,7 @@ SECTIONS = (
     overview_section,
     motion_section,
     landscape_section,
+    energy_section,
     states_section,
     validation_section,
     leakage_section,
