@@ -40,12 +40,7 @@ $(VENV)/.ready-test: $(VENV)/.ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test]"
 	touch $@
 
-$(VENV)/.ready-# The GPU kernels without a GPU: Triton's interpreter, and compilation to machine code. triton is 190 MB: not in test.
-test-triton: $(VENV)/.ready-test
-	$(BIN)/python -c "import triton" 2>/dev/null || $(BIN)/pip install --quiet triton==3.7.1
-	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels
-
-lint: $(VENV)/.ready
+$(VENV)/.ready-lint: $(VENV)/.ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[lint]"
 	touch $@
 
