@@ -25,6 +25,7 @@ from hypermol.shapes import Float
 LIMIT = 5_000
 PERMUTATIONS = 10
 CLEAR = 0.05
+NEGLIGIBLE = 0.01
 SIGNIFICANT = 4.0
 
 
@@ -168,7 +169,7 @@ def _judged(name: str, score: Callable[[np.ndarray], tuple[float, float]], folds
     random = np.random.default_rng([seed, 2])
     permuted = np.array([score(random.permutation(size))[0] for _ in range(PERMUTATIONS)])
     chance, spread = float(permuted.mean()), float(permuted.std(ddof=1))
-    real = value - chance > SIGNIFICANT * max(np.hypot(error, spread), 1e-3)
+    real = value >= NEGLIGIBLE and value - chance > SIGNIFICANT * max(np.hypot(error, spread), 1e-3)
     verdict = "none" if not real else ("clear" if value >= CLEAR else "slight")
     return Leakage(name, value, error, chance, spread, size, verdict, _sentence(name, value, error, chance, verdict))
 
@@ -189,7 +190,7 @@ def _sentence(name: str, value: float, error: float, chance: float, verdict: str
     spread = f"± {np.ceil(100 * max(error, 1e-6)) / 100:.2f}"
     # below zero is worse than guessing the mean: nothing is nothing
     against = "the same as by chance" if verdict == "none" else f"by chance {max(chance, 0.0):.2f}"
-    figure = f"(cross-validated R² {max(value, 0.0):.2f} {spread}; {against})"
+    figure = f"(cross-validated R² {max(value, 0.0):.{3 if verdict == 'slight' else 2}f} {spread}; {against})"
     share = f"{100 * max(value, 0.0):.0f} %"
     if name == "micrograph":
         says = {
