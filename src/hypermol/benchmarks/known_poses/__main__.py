@@ -23,7 +23,7 @@ from hypermol.benchmarks.circumstances import ROOT, circumstances, write_result
 from hypermol.benchmarks.known_poses.contestants import LONGER, OURS, PEER, simulate, train
 from hypermol.benchmarks.known_poses.size import Size
 from hypermol.benchmarks.known_poses.summary import summary
-from hypermol.runs import write_text
+from hypermol.runs import Run, write_text
 from hypermol.simulation import Truth
 
 SEEDS = (0, 1, 2)
@@ -99,7 +99,10 @@ def _lap(name: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
 def _long(name: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
     data = _data(folder / "data", size.particles, size, seed)
     epochs = round(size.epochs * LONGER.get(name, 1))
-    trained = train(name, data, _fresh(folder / _slug(name)), size, epochs, seed)
+    out = folder / _slug(name)
+    if not (name != PEER and _unfinished(out)):
+        out = _fresh(out)
+    trained = train(name, data, out, size, epochs, seed)
     return {
         "name": name,
         "seed": seed,
@@ -111,6 +114,10 @@ def _long(name: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
         "peak_memory_mib": round(trained.timed.peak_mib),
         **_accuracy(Truth.load(data), size.compared, trained.maps),
     }
+
+
+def _unfinished(out: Path) -> bool:
+    return (out / "config.toml").exists() and not Run.open(out).finished
 
 
 def _fresh(folder: Path) -> Path:

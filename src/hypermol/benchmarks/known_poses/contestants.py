@@ -44,7 +44,8 @@ def simulate(data: Path, particles: int, box: int, seed: int) -> None:
 
 
 def train(name: str, data: Path, out: Path, size: Size, epochs: int, seed: int) -> Trained:
-    """One contestant on the particles of ``data``. Raises HypermolError where its program fails."""
+    """One contestant on the particles of ``data``; a run of ours that was interrupted goes on (its process is then
+    timed from there). Raises HypermolError where its program fails."""
     return _peer(data, out, size, epochs, seed) if name == PEER else _ours(name, data, out, size, epochs, seed)
 
 
@@ -67,10 +68,12 @@ def _ours(name: str, data: Path, out: Path, size: Size, epochs: int, seed: int) 
     given = {"epochs": epochs, "seed": seed, **layers, **OURS[name]}
     options = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
     command: list[str | Path] = ["train", data / "particles.star", "-m", "cryodrgn", "-o", out, *options]
-    timed = hypermol(command, out.with_name(f"{out.name}.log"))
+    resumed = (out / "config.toml").exists()
+    timed = hypermol(["train", "--resume", out] if resumed else command, out.with_name(f"{out.name}.log"))
     run = Run.open(out)
     seconds = [row["seconds"] for row in run.log() if row["event"] == "pass" and row["phase"] == "train"]
-    return Trained(timed, seconds, {"precision": run.config["method"]["precision"]}, lambda chosen: _maps(run, chosen))
+    notes = {"precision": run.config["method"]["precision"], **({"resumed": True} if resumed else {})}
+    return Trained(timed, seconds, notes, lambda chosen: _maps(run, chosen))
 
 
 def _maps(run: Run, chosen: np.ndarray) -> Iterator[Tensor]:
