@@ -14,7 +14,7 @@ from typing import Any
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
 from hypermol.benchmarks.cryodrgn_files import parsed
-from hypermol.benchmarks.measure import hypermol, measured
+from hypermol.benchmarks.measure import hypermol, measured, simulated
 from hypermol.benchmarks.outside import find_cryodrgn
 from hypermol.maps import read_map
 from hypermol.metrics import fsc
@@ -48,9 +48,7 @@ def race(folder: Path, particles: int, box: int, seed: int) -> dict[str, Any]:
     """Simulate, run both programs, compare. Raises ConfigError where cryoDRGN is absent."""
     programs = find_cryodrgn()
     data = folder / "data"
-    if not (data / "particles.star").exists():
-        size = ["-n", str(particles), "--box", str(box), "--snr", "0.1", "--seed", str(seed)]
-        hypermol(["simulate", RECIPE, "-o", data, *size], folder / "simulate.log")
+    simulated(RECIPE, data, particles, box, 0.1, seed)
     peer, peer_cost = _peer(programs, folder, data)
     ours, ours_cost = _ours(folder, data)
     curves = _curves(Truth.load(data), peer, ours)

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.measure import hypermol
+from hypermol.benchmarks.measure import hypermol, simulated
 from hypermol.runs import Run
 
 
@@ -29,10 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     for seed in chosen.seeds:
         folder = chosen.work / f"n{chosen.n}-d{chosen.box}-seed{seed}"
         data, run, log = folder / "data", folder / chosen.method, folder / f"{chosen.method}.log"
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (data / "truth.npz").exists():
-            size = ["-n", str(chosen.n), "--box", str(chosen.box), "--snr", "0.1", "--seed", str(seed)]
-            hypermol(["simulate", "hinge", "-o", data, *size], log)
+        simulated("hinge", data, chosen.n, chosen.box, 0.1, seed)
         trained = hypermol(["train", data / "particles.star", "-m", chosen.method, "-o", run], log)
         scored = hypermol(["evaluate", run, "--truth", data, "--particles", str(chosen.particles)], log)
         figures = {name: entry["value"] for name, entry in Run.open(run).metrics().items()}

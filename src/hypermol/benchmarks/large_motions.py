@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.measure import hypermol
+from hypermol.benchmarks.measure import hypermol, simulated
 from hypermol.methods import Trained, rebuild
 from hypermol.metrics import fsc_mean
 from hypermol.runs import Run
@@ -37,7 +37,8 @@ def main(arguments: list[str] | None = None) -> None:
     problem = f"{chosen.motion}, {chosen.n} x {chosen.box} px, SNR {chosen.snr:g}, CTF, shifts up to 2 px, poses known"
     for seed in chosen.seeds:
         folder = chosen.work / f"{chosen.motion}-n{chosen.n}-d{chosen.box}-snr{chosen.snr:g}-seed{seed}"
-        data = _simulated(folder, chosen.motion, chosen.n, chosen.box, chosen.snr, seed)
+        size = chosen.n, chosen.box, chosen.snr, seed
+        data = simulated(chosen.motion, folder / "data", *size, ["shift_px=2", "ctf=true"])
         for count in chosen.components:
             rows += _read(_trained(folder, data, count), Truth.load(data), count, seed, chosen.particles)
             for row in rows[-len(READINGS) :]:
@@ -45,16 +46,6 @@ def main(arguments: list[str] | None = None) -> None:
             content = {"command": "make bench-large-motions", "problem": problem, "rows": rows}
             write_result(chosen.out, {**content, "compared": chosen.particles})
     print(f"written: {chosen.out}")
-
-
-def _simulated(folder: Path, motion: str, count: int, box: int, snr: float, seed: int) -> Path:
-    data = folder / "data"
-    if not (data / "truth.npz").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        size = ["-n", str(count), "--box", str(box), "--snr", str(snr), "--seed", str(seed)]
-        size += ["--set", "shift_px=2", "--set", "ctf=true"]
-        hypermol(["simulate", motion, "-o", data, *size], folder / "data.log")
-    return data
 
 
 def _trained(folder: Path, data: Path, count: int) -> Run:

@@ -119,3 +119,14 @@ def measured(
 def hypermol(arguments: Sequence[str | Path], log: Path, limit_seconds: float = 0.0) -> Cost:
     """``measured`` of this package's own command line, by the same Python."""
     return measured([sys.executable, "-m", "hypermol", *arguments], log, None, limit_seconds)
+
+
+def simulated(
+    recipe: str, data: Path, count: int, box: int, snr: float, seed: int, settings: Sequence[str] = ()
+) -> Path:
+    """The data set in ``data``, made by `hypermol simulate` unless it is there; its log lies beside it."""
+    if not (data / "truth.npz").exists():
+        size = ["-n", str(count), "--box", str(box), "--snr", str(snr), "--seed", str(seed)]
+        size += [part for setting in settings for part in ("--set", setting)]
+        hypermol(["simulate", recipe, "-o", data, *size], data.with_suffix(".log"))
+    return data

@@ -15,7 +15,7 @@ import torch
 from hypermol.benchmarks.circumstances import ROOT
 from hypermol.maps import read_map
 from hypermol.methods import Trained, rebuild
-from hypermol.metrics import conformational_resolution
+from hypermol.metrics import along_direction, conformational_resolution
 from hypermol.reconstruction import half_map_curves
 from hypermol.runs import Run
 from hypermol.simulation import (
@@ -105,13 +105,13 @@ def limit_picture(trained: Trained, truth: Truth) -> Figure:
     if held is None:
         raise SystemExit("the picture of the images' own limit wants noise and one coordinate")
     known, z = truth.conformation[some, 0], trained.latent()
-    fit = truth.half == 0
-    scaled = np.column_stack([np.ones(len(z)), z])
-    direction, *_ = np.linalg.lstsq(scaled[fit], truth.conformation[fit, 0], rcond=None)
+    predicted, others = along_direction(z, truth.conformation[:, :1], truth.half == 0)
+    along = np.full(len(z), np.nan)
+    along[others] = predicted[:, 0]
     limit, score = order_limits(truth, held)[0].r_squared, order_scores(truth, z)[0].r_squared
     panels = {
         f"the images' own limit\nR² {limit:.3f}": held.posterior.probability @ held.points[:, 0],
-        f"best direction of z, fitted on the other half\nR² {score:.3f}": (scaled @ direction)[some],
+        f"best direction of z, fitted on the other half\nR² {score:.3f}": along[some],
     }
     figure = _figure(8.6, 4.4)
     for number, (name, found) in enumerate(panels.items()):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.measure import hypermol
+from hypermol.benchmarks.measure import hypermol, simulated
 from hypermol.runs import Run
 
 CAP = 0.25  # of the stack's bytes
@@ -25,9 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "streaming.json")
     chosen = parser.parse_args(arguments)
     data = chosen.work / f"n{chosen.particles}"
-    if not (data / "particles.star").exists():
-        size: list[str | Path] = ["-n", str(chosen.particles), "--box", "64", "--snr", "0.1"]
-        hypermol(["simulate", "hinge", "-o", data, *size], chosen.work / "data.log")
+    simulated("hinge", data, chosen.particles, 64, 0.1, 0)
     stack = (data / "particles.mrcs").stat().st_size
     rows = []
     for turn in range(chosen.turns):

@@ -11,8 +11,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from hypermol.kernels.corners_triton import add, inside, place
-from hypermol.kernels.moments_triton import as_floats
+from hypermol.kernels.compiled import as_floats
+from hypermol.kernels.corners_triton import add, seen
 from hypermol.shapes import Complex, Float, Int
 
 _POINTS, _LANES = 128, 8  # of a tile; a record has 5 numbers
@@ -79,18 +79,16 @@ def _insert(
         place_of_column = out + (own * columns + column) * depth * height * grid_width * 5
         for start in range(0, points, block):
             p = start + tl.arange(0, block)
-            there, at = p < points, image * points + p
-            x, y, z, flip, _ = place(r, k, p, there, size)
-            share, sign = _cone(k, p, there, box, qx, qy, qz, width)
-            w = tl.load(weight + at, mask=there, other=0.0)
-            number_real = tl.load(numerator + 2 * at, mask=there, other=0.0)
-            number_imaginary = tl.load(numerator + 2 * at + 1, mask=there, other=0.0) * flip
-            number = tl.where(odd, number_imaginary[:, None], number_real[:, None]) * near
+            x, y, z, flip, wanted, re, im, w = seen(
+                numerator, weight, rotation, k, size, image, points, p, depth, height, grid_width
+            )
+            share, sign = _cone(k, p, p < points, box, qx, qy, qz, width)
+            number = tl.where(odd, im[:, None], re[:, None]) * near
             noise = 0.5 * share * w
             of_first = tl.where((f == 0)[None, :], noise[:, None], 0.0)
             of_second = tl.where((f == 3)[None, :], (noise * sign * flip)[:, None], 0.0)
             value = tl.where((f == 4)[None, :], (w * whole)[:, None], number - of_first - of_second)
-            some = (there & inside(x, y, z, depth, height, grid_width))[:, None] & (f < 5)[None, :]
+            some = wanted[:, None] & (f < 5)[None, :]
             add(place_of_column, x, y, z, depth, height, grid_width, 5, f, value, some)
 
 

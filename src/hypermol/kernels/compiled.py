@@ -45,6 +45,11 @@ def as_array(tensor: Tensor) -> Any:
     return tensor.detach().contiguous().resolve_conj().resolve_neg().numpy()
 
 
+def as_floats(numbers: Tensor) -> Tensor:
+    """Complex numbers as pairs, contiguous."""
+    return torch.view_as_real(numbers.resolve_conj().contiguous())
+
+
 def on_gpu(kernel: str) -> Any:
     """The module ``{kernel}_triton``."""
     return import_module(f"hypermol.kernels.{kernel}_triton")

@@ -10,6 +10,8 @@ from typing import no_type_check
 import triton
 import triton.language as tl
 
+RECORD, TILE = 32, 512  # numbers of a record, and of a tile, in registers at once
+
 
 @triton.jit
 @no_type_check
@@ -41,6 +43,20 @@ def inside(x, y, z, depth, height, width):
     """Whether all eight corners are on the grid."""
     across = (x < width - 1) & (y >= -(height // 2)) & (y < height // 2 - 1)
     return across & (z >= -(depth // 2)) & (z < depth // 2 - 1)
+
+
+@triton.jit
+@no_type_check
+def seen(numerator, weight, rotation, k, size, image, points, p, depth, height, width):
+    """Points ``p`` of one image: x, y, z, and the sign of ``mirrored``; which have all corners on the grid; the
+    numerator, mirrored alike, as two real numbers; and the weight, NaN where the pose is no number: that must show."""
+    there, at = p < points, image * points + p
+    x, y, z, sign, finite = place(rotation + 9 * image, k, p, there, size)
+    wanted = there & inside(x, y, z, depth, height, width)
+    real = tl.load(numerator + 2 * at, mask=there, other=0.0)
+    imaginary = tl.load(numerator + 2 * at + 1, mask=there, other=0.0) * sign
+    w = tl.load(weight + at, mask=there, other=0.0)
+    return x, y, z, sign, wanted, real, imaginary, tl.where(there & ~finite, float("nan"), w)
 
 
 @triton.jit
@@ -84,3 +100,12 @@ def add(out, x, y, z, depth, height, width, floats, number, value, some):
         at = out + (node * floats)[:, None] + number[None, :]
         part = (value * share[:, None]).to(out.dtype.element_ty)
         tl.atomic_add(at, part, mask=some & on[:, None], sem="relaxed")
+
+
+def insertion_tiles(images: int, points: int, floats: int) -> tuple[tuple[int, int, int], dict[str, int]]:
+    """The programs that insert ``points`` of each image into records of ``floats`` numbers, and the tile of each: up to
+    32 numbers of a record by as many points as give each thread four."""
+    record = min(RECORD, triton.next_power_of_2(floats))
+    block = max(16, TILE // record)
+    programs = images, triton.cdiv(points, block), triton.cdiv(floats, record)
+    return programs, {"record": record, "block": block}

@@ -11,11 +11,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from hypermol.kernels.corners_triton import add, inside, place, read
+from hypermol.kernels.compiled import as_floats
+from hypermol.kernels.corners_triton import add, insertion_tiles, read, seen
 from hypermol.shapes import Complex, Float, Int
 
 _TILE = 2048  # numbers of an outer product in registers at once
-_RECORD, _INSERTED = 32, 512  # numbers of a record, and of a tile, inserted at once
 
 
 @triton.jit
@@ -43,15 +43,10 @@ def _slice(
     products, overlaps = tl.zeros([lanes, lanes], tl.float64), tl.zeros([lanes], tl.float64)
     for start in range(0, points, block):
         p = start + tl.arange(0, block)
-        there = p < points
-        x, y, z, sign, finite = place(rotation + 9 * image, k, p, there, size)
-        wanted = there & inside(x, y, z, depth, height, width)
+        x, y, z, _, wanted, first, second, w = seen(
+            numerator, weight, rotation, k, size, image, points, p, depth, height, width
+        )
         real, imaginary = read(grid, x, y, z, depth, height, width, channels, 0, lanes, wanted)
-        at = image * points + p
-        w = tl.load(weight + at, mask=there, other=0.0)
-        w = tl.where(there & ~finite, float("nan"), w)  # a pose that is no number must show
-        first = tl.load(numerator + 2 * at, mask=there, other=0.0)
-        second = tl.load(numerator + 2 * at + 1, mask=there, other=0.0) * sign
         overlaps += tl.sum(real * first[:, None] + imaginary * second[:, None], 0).to(tl.float64)
         both = real[:, :, None] * (real * w[:, None])[:, None, :]
         both += imaginary[:, :, None] * (imaginary * w[:, None])[:, None, :]
@@ -88,12 +83,10 @@ def _insert(
     image, floats = tl.program_id(0).to(tl.int64), 2 * channels + moments
     p = tl.program_id(1) * block + tl.arange(0, block)
     f = tl.program_id(2) * record + tl.arange(0, record)
-    there, linear = p < points, f < 2 * channels
-    x, y, z, sign, _ = place(rotation + 9 * image, k, p, there, size)
-    wanted, at = there & inside(x, y, z, depth, height, width), image * points + p
-    real = tl.load(numerator + 2 * at, mask=there, other=0.0)
-    imaginary = tl.load(numerator + 2 * at + 1, mask=there, other=0.0) * sign
-    w = tl.load(weight + at, mask=there, other=0.0)
+    linear = f < 2 * channels
+    x, y, z, _, wanted, real, imaginary, w = seen(
+        numerator, weight, rotation, k, size, image, points, p, depth, height, width
+    )
     one = tl.load(first + image * channels + f // 2, mask=linear, other=0.0)
     two = tl.load(second + image * moments + f - 2 * channels, mask=~linear & (f < floats), other=0.0)
     number = tl.where((f % 2 == 0)[None, :], real[:, None], imaginary[:, None])
@@ -144,15 +137,8 @@ def insert_moments(
     if not images or not points:
         return
     data = as_floats(numerator), weight.contiguous(), rotation.contiguous(), first.contiguous(), second.contiguous()
-    record = min(_RECORD, triton.next_power_of_2(floats))
-    block = max(16, _INSERTED // record)
-    programs = images, triton.cdiv(points, block), triton.cdiv(floats, record)
+    programs, tile = insertion_tiles(images, points, floats)
     sizes = points, *out.shape[1:4], len(out), first.shape[1], second.shape[1]
     given = *data, half.contiguous(), k.contiguous(), float(box * oversampling), out, *sizes
     with torch.cuda.device_of(out):
-        _insert[programs](*given, record=record, block=block)
-
-
-def as_floats(numbers: Tensor) -> Tensor:
-    """Complex numbers as pairs, contiguous."""
-    return torch.view_as_real(numbers.resolve_conj().contiguous())
+        _insert[programs](*given, **tile)

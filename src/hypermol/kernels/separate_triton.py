@@ -7,12 +7,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from hypermol.kernels.corners_triton import add, inside, place, read
-from hypermol.kernels.moments_triton import as_floats
+from hypermol.kernels.compiled import as_floats
+from hypermol.kernels.corners_triton import TILE, add, insertion_tiles, read, seen
 from hypermol.shapes import Complex, Float, Int
-
-_TILE = 512  # numbers in registers at once: four for each thread
-_RECORD = 32  # numbers of a record inserted at once
 
 
 @triton.jit
@@ -41,15 +38,10 @@ def _slice(
     powers, overlaps = tl.zeros([lanes], tl.float64), tl.zeros([lanes], tl.float64)
     for start in range(0, points, block):
         p = start + tl.arange(0, block)
-        there = p < points
-        x, y, z, sign, finite = place(rotation + 9 * image, k, p, there, size)
-        wanted = there & inside(x, y, z, depth, height, width)
+        x, y, z, _, wanted, first, second, w = seen(
+            numerator, weight, rotation, k, size, image, points, p, depth, height, width
+        )
         real, imaginary = read(grid, x, y, z, depth, height, width, channels, first_channel, lanes, wanted)
-        at = image * points + p
-        w = tl.load(weight + at, mask=there, other=0.0)
-        w = tl.where(there & ~finite, float("nan"), w)  # a pose that is no number must show
-        first = tl.load(numerator + 2 * at, mask=there, other=0.0)
-        second = tl.load(numerator + 2 * at + 1, mask=there, other=0.0) * sign
         overlaps += tl.sum(real * first[:, None] + imaginary * second[:, None], 0).to(tl.float64)
         powers += tl.sum((real * real + imaginary * imaginary) * w[:, None], 0).to(tl.float64)
     tl.store(power + image * channels + c, 2 * powers, mask=c < channels)
@@ -81,14 +73,12 @@ def _insert(
     image = tl.program_id(0).to(tl.int64)
     p = tl.program_id(1) * block + tl.arange(0, block)
     f = tl.program_id(2) * record + tl.arange(0, record)
-    there, kind = p < points, f % 3
+    kind = f % 3
     share = tl.load(first + image * channels + f // 3, mask=f < 3 * channels, other=0.0)
     mass = tl.load(second + image * channels + f // 3, mask=f < 3 * channels, other=0.0)
-    x, y, z, sign, _ = place(rotation + 9 * image, k, p, there, size)
-    wanted, at = there & inside(x, y, z, depth, height, width), image * points + p
-    real = tl.load(numerator + 2 * at, mask=there, other=0.0)
-    imaginary = tl.load(numerator + 2 * at + 1, mask=there, other=0.0) * sign
-    w = tl.load(weight + at, mask=there, other=0.0)
+    x, y, z, _, wanted, real, imaginary, w = seen(
+        numerator, weight, rotation, k, size, image, points, p, depth, height, width
+    )
     number = tl.where((kind == 0)[None, :], real[:, None], imaginary[:, None])
     value = tl.where((kind == 2)[None, :], w[:, None] * mass[None, :], number * share[None, :])
     own = tl.load(half + image).to(tl.int64)
@@ -113,7 +103,7 @@ def slice_separate(
     if images and len(k):
         data = as_floats(grid), as_floats(numerator), weight.contiguous(), rotation.contiguous(), k.contiguous()
         programs, sizes = (images, triton.cdiv(channels, lanes)), (len(k), *grid.shape[:3], channels)
-        block = max(16, min(256, _TILE // lanes))
+        block = max(16, min(256, TILE // lanes))
         given = *data, float(box * oversampling), power, overlap, *sizes
         with torch.cuda.device_of(grid):
             _slice[programs](*given, lanes=lanes, block=block)
@@ -137,10 +127,8 @@ def insert_separate(
     if not images or not points:
         return
     data = as_floats(numerator), weight.contiguous(), rotation.contiguous(), first.contiguous(), second.contiguous()
-    record = min(_RECORD, triton.next_power_of_2(floats))
-    block = max(16, _TILE // record)
-    programs = images, triton.cdiv(points, block), triton.cdiv(floats, record)
+    programs, tile = insertion_tiles(images, points, floats)
     sizes = points, *out.shape[1:4], len(out), first.shape[1]
     given = *data, half.contiguous(), k.contiguous(), float(box * oversampling), out, *sizes
     with torch.cuda.device_of(out):
-        _insert[programs](*given, record=record, block=block)
+        _insert[programs](*given, **tile)

@@ -7,12 +7,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from hypermol.kernels.corners_triton import add, mirrored, read
-from hypermol.kernels.moments_triton import as_floats
+from hypermol.kernels.compiled import as_floats
+from hypermol.kernels.corners_triton import TILE, add, mirrored, read
 from hypermol.kernels.slice_insert import Grids, empty_grids
 from hypermol.shapes import Complex, Float
-
-_TILE = 512  # numbers in registers at once: four for each thread
 
 
 @triton.jit
@@ -84,7 +82,7 @@ def slice_grid(
     values = torch.empty(len(points), channels, dtype=grid.dtype, device=grid.device)
     if values.numel():
         lanes = min(16, triton.next_power_of_2(channels))
-        block = _TILE // lanes
+        block = TILE // lanes
         programs, sizes = (triton.cdiv(len(points), block), triton.cdiv(channels, lanes)), (len(points), *grid.shape)
         given = as_floats(grid), points, float(box * oversampling), torch.view_as_real(values)
         with torch.cuda.device_of(grid):
@@ -116,7 +114,7 @@ def _add(values: Tensor, points: Tensor, size: float, grid: Tensor, numbers: int
     if not values.numel():
         return
     lanes = min(32, triton.next_power_of_2(floats))
-    block = _TILE // lanes
+    block = TILE // lanes
     programs, sizes = (triton.cdiv(len(points), block), triton.cdiv(floats, lanes)), (len(points), *grid.shape[:3])
     given = values, points, size, grid, *sizes, floats
     with torch.cuda.device_of(grid):

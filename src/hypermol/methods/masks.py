@@ -28,8 +28,7 @@ def settled_mask(method: Any, box: int, pixel_size: float) -> Any:
     mask = getattr(method, "mask", None)
     if mask is None or mask in SHAPES:
         return method
-    given_mask(mask, box, box)
-    _, found = read_map(mask)
+    _, found = _in_box(mask, box)
     if abs(found / pixel_size - 1) > UNEQUAL:
         raise ConfigError(f"mask: {mask} has {found:.4g} Å per pixel, expected the images' {pixel_size:.4g} Å")
     return dataclasses.replace(method, mask=str(Path(mask).resolve()))
@@ -37,7 +36,11 @@ def settled_mask(method: Any, box: int, pixel_size: float) -> Any:
 
 def given_mask(path: str, expected: int, box: int) -> Tensor:
     """The map file ``path`` as a mask in ``box``. Raises ConfigError where its box is not the ``expected`` one."""
-    mask, _ = read_map(path)
+    return fourier_crop(_in_box(path, expected)[0].float(), box, dims=3).clamp(0, 1)
+
+
+def _in_box(path: str, expected: int) -> tuple[Tensor, float]:
+    mask, pixel_size = read_map(path)
     if mask.shape[-1] != expected:
         raise ConfigError(f"mask: {path} has a box of {mask.shape[-1]} px, expected the images' {expected} px")
-    return fourier_crop(mask.float(), box, dims=3).clamp(0, 1)
+    return mask, pixel_size

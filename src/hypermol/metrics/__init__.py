@@ -12,6 +12,7 @@ from hypermol.metrics.classes import ClassScores, confusion
 from hypermol.metrics.conformational_resolution import ConformationalResolution, conformational_resolution
 from hypermol.metrics.conformations import (
     DirectionScore,
+    along_direction,
     best_direction,
     circular_direction,
     circular_spearman,

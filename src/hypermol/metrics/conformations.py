@@ -22,7 +22,7 @@ def best_direction(z: np.ndarray, truth: np.ndarray, fit: np.ndarray) -> Directi
 
     Raises DataError when either side has fewer than d + 2 particles.
     """
-    predicted, held = _predicted(z, truth[:, None], fit)
+    predicted, held = along_direction(z, truth[:, None], fit)
     known = truth[held]
     return DirectionScore(abs(spearman(predicted[:, 0], known)), r_squared(predicted[:, 0], known))
 
@@ -34,7 +34,7 @@ def circular_direction(z: np.ndarray, angle_deg: np.ndarray, fit: np.ndarray) ->
     """
     radians = np.deg2rad(angle_deg)
     pair = np.stack([np.cos(radians), np.sin(radians)], 1)
-    predicted, held = _predicted(z, pair, fit)
+    predicted, held = along_direction(z, pair, fit)
     read = np.arctan2(predicted[:, 1], predicted[:, 0])
     residual = ((predicted - pair[held]) ** 2).sum()
     total = ((pair[held] - pair[held].mean(0)) ** 2).sum()
@@ -105,8 +105,9 @@ def r_squared(predicted: np.ndarray, truth: np.ndarray) -> float:
     return float(1 - ((truth - predicted) ** 2).sum() / total) if total > 0 else 0.0
 
 
-def _predicted(z: np.ndarray, target: np.ndarray, fit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least squares on ``fit``, read off on the others. A dimension that is constant but for rounding is left out: its
+def along_direction(z: np.ndarray, target: np.ndarray, fit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """target [N, t] from z [N, d] by least squares on ``fit``, read off on the others [n, t]; and which those are [N].
+    Raises DataError as ``best_direction`` does. A dimension that is constant but for rounding is left out: its
     rounding would have ranks."""
     _require_enough(z, fit)
     held = ~fit

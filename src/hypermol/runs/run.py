@@ -34,14 +34,13 @@ class Run:
 
         Raises ConfigError as ``refuse_existing`` does.
         """
-        import tomli_w
-
         path = Path(path)
         refuse_existing(path)
         path.mkdir(parents=True, exist_ok=True)
         remove_unfinished(path)
-        write_text(path / "config.toml", tomli_w.dumps({"format": FORMAT, **config}))
-        return cls(path)
+        run = cls(path)
+        run.rewrite_config({"format": FORMAT, **config})
+        return run
 
     @classmethod
     def open(cls, path: Path | str) -> Run:

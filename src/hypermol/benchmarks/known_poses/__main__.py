@@ -20,9 +20,10 @@ import numpy as np
 from torch import Tensor
 
 from hypermol.benchmarks.circumstances import ROOT, circumstances, write_result
-from hypermol.benchmarks.known_poses.contestants import LONGER, OURS, PEER, simulate, train
+from hypermol.benchmarks.known_poses.contestants import LONGER, OURS, PEER, train
 from hypermol.benchmarks.known_poses.size import Size
 from hypermol.benchmarks.known_poses.summary import summary
+from hypermol.benchmarks.measure import simulated
 from hypermol.runs import Run, write_text
 from hypermol.simulation import Truth
 
@@ -77,14 +78,8 @@ def _once(path: Path, name: str, job: Callable[[], dict[str, Any]]) -> dict[str,
     return row
 
 
-def _data(folder: Path, particles: int, size: Size, seed: int) -> Path:
-    if not (folder / "truth.npz").exists():
-        simulate(folder, particles, size.box, seed)
-    return folder
-
-
 def _lap(name: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
-    data = _data(folder / "lap-data", min(size.lap, size.particles), size, seed)
+    data = simulated("hinge", folder / "lap-data", min(size.lap, size.particles), size.box, 0.1, seed)
     trained = train(name, data, _fresh(folder / f"lap-{_slug(name)}"), size, LAP_EPOCHS, seed)
     images = Truth.load(data).count * len(trained.epoch_seconds)
     return {
@@ -97,7 +92,7 @@ def _lap(name: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
 
 
 def _long(name: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
-    data = _data(folder / "data", size.particles, size, seed)
+    data = simulated("hinge", folder / "data", size.particles, size.box, 0.1, seed)
     epochs = round(size.epochs * LONGER.get(name, 1))
     out = folder / _slug(name)
     if not (name != PEER and _unfinished(out)):

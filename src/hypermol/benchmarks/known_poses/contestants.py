@@ -37,12 +37,6 @@ class Trained:
     maps: Callable[[np.ndarray], Iterator[Tensor]]
 
 
-def simulate(data: Path, particles: int, box: int, seed: int) -> None:
-    """The particles of one seed."""
-    size = ["-n", str(particles), "--box", str(box), "--snr", "0.1", "--seed", str(seed)]
-    hypermol(["simulate", "hinge", "-o", data, *size], data.with_suffix(".log"))
-
-
 def train(name: str, data: Path, out: Path, size: Size, epochs: int, seed: int) -> Trained:
     """One contestant on the particles of ``data``; a run of ours that was interrupted goes on (its process is then
     timed from there). Raises HypermolError where its program fails."""
