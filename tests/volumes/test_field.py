@@ -67,6 +67,25 @@ def test_geometric_series_is_the_papers():
     assert len(GeometricEncoding(20, highest=0.9)(torch.zeros(3))) == 6 * 9
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_random_features_cover_the_molecule_evenly(seed):
+    """Of a Gaussian molecule, less lies far from all points than independent draws leave, and each seed draws its own.
+    Width is the points' deviation per axis."""
+    from hypermol.networks import GaussianEncoding
+
+    generator = torch.Generator().manual_seed(100 + seed)
+    molecule, drawn = (torch.randn(n, 3, generator=generator) for n in (4000, 96))
+    spread = GaussianEncoding(64, width=0.15, seed=seed).frequency.T / (2 * math.pi * 0.15 * 64)
+
+    def far(points):
+        return float((torch.cdist(molecule, torch.cat([points, -points])).amin(1) > 0.5).double().mean())
+
+    assert spread.shape == (96, 3)
+    assert abs(float(spread.square().mean()) - 1) < 1e-5
+    assert far(spread) < far(drawn) * 2 / 3
+    assert not torch.equal(spread, GaussianEncoding(64, width=0.15, seed=seed + 1).frequency.T)
+
+
 def test_z_enters_the_first_layer_as_if_joined():
     """W [features, z] of the paper equals the split product used here."""
     from hypermol.networks import ResidualMLP
