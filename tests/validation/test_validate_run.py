@@ -13,7 +13,7 @@ from small_runs import QUIET, TINY, molecule, untrained
 from hypermol.engine import InterruptedRun
 from hypermol.errors import ConfigError, DataError
 from hypermol.maps import read_map
-from hypermol.methods import Conduct, find_method
+from hypermol.methods import Conduct, find_method, relocate
 from hypermol.runs import Run
 from hypermol.validation import Asked, validate_run
 from hypermol.validation.inference import applicable, told, transferable
@@ -81,9 +81,12 @@ def test_stopped_anywhere_it_goes_on_to_the_same(whole: tuple[Path, dict], star:
 
 
 def test_what_is_finished_is_not_done_again(whole: tuple[Path, dict], star: Path, tmp_path: Path):
-    """A copy without its last piece and last stages: only these come back, and nothing else is written."""
+    """A copy without its last piece and last stages, its particles moved: only these come back, and nothing else is
+    written."""
     path = tmp_path / "run"
     shutil.copytree(whole[0], path)
+    shutil.copytree(star.parent, tmp_path / "data")
+    relocate(Run.open(path), tmp_path / "data" / star.name)
     folder = path / "validation"
     shutil.rmtree(folder / "seed-1100")
     for name in ("changed-seed-1100.json", "held-out.json"):

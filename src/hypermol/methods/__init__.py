@@ -2,6 +2,7 @@
 
 from hypermol.methods.catalogue import METHODS, find_method
 from hypermol.methods.composition import Composition, Training
+from hypermol.methods.given import without_places
 from hypermol.methods.job import Conduct
 from hypermol.methods.method import Method, Results
 from hypermol.methods.rebuild import Trained, rebuild
@@ -28,4 +29,5 @@ __all__ = [
     "run_particles",
     "settings_of",
     "train",
+    "without_places",
 ]

@@ -11,6 +11,13 @@ from hypermol.errors import ConfigError
 from hypermol.particles import Particles, images_fingerprint, read_particles
 from hypermol.runs import fingerprint
 
+_PLACES = ("particles", "datadir", "passthrough", "poses", "ctf")
+
+
+def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The [input] of a run's config.toml but for where the files are: equal where the data are the same, moved or not."""
+    return {name: value for name, value in config.items() if name not in _PLACES}
+
 
 @dataclasses.dataclass(frozen=True)
 class Given:

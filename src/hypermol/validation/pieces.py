@@ -14,7 +14,7 @@ import numpy as np
 from hypermol.engine import Processes, RunStore, choose_device
 from hypermol.errors import DataError
 from hypermol.maps import write_map
-from hypermol.methods import Conduct, run_method, run_particles
+from hypermol.methods import Conduct, run_method, run_particles, without_places
 from hypermol.methods.context import build_context
 from hypermol.methods.job import Job, reading_progress
 from hypermol.methods.record import run_config, run_preparation
@@ -142,9 +142,9 @@ def _config(whole: Whole, piece: Piece) -> dict[str, Any]:
 
 
 def _require_same(run: Run, config: dict[str, Any]) -> None:
-    found = run.config
+    found, wanted = ({**c, "input": without_places(c["input"])} for c in (run.config, config))
     for part in ("seed", "method", "input", "preparation"):
-        if found[part] != config[part]:
+        if found[part] != wanted[part]:
             raise DataError(
                 f"{run.path} belongs to another job (its {part} differs): the run was made anew since it was "
                 f"validated, or an earlier version validated it; remove {run.path.parent} and validate again"

@@ -14,7 +14,7 @@ from torch import Tensor
 from hypermol.engine import InterruptedRun
 from hypermol.errors import DataError
 from hypermol.maps import automatic_mask, filtered, read_map, soft_sphere, write_map
-from hypermol.methods import Conduct, rebuild
+from hypermol.methods import Conduct, rebuild, without_places
 from hypermol.reconstruction import fourier_gain, half_map_curves, profile_volume
 from hypermol.runs import Run
 from hypermol.validation.axes import pose_and_ctf
@@ -182,8 +182,8 @@ class Stages:
 
 def key_of(runs: tuple[Run, ...]) -> list[Any]:
     """What a stage rests on: how it is computed, and the settings of finished runs, whose results follow from these."""
-    rests = [[run.path.name, run.config["seed"], run.config["method"], run.config["input"]] for run in runs]
-    return [FORMAT, *rests]
+    configs = [(run.path.name, run.config) for run in runs]
+    return [FORMAT, *([name, c["seed"], c["method"], without_places(c["input"])] for name, c in configs)]
 
 
 def _own_maps(runs: tuple[Run, Run]) -> dict[str, Any]:
