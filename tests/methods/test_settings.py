@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from hypermol.cli.main import main
 from hypermol.errors import ConfigError
 from hypermol.methods import METHODS, configured, find_method, settings_of
 from hypermol.specs import from_dict, to_dict
@@ -87,3 +88,14 @@ def test_methods_without_the_thing_say_so() -> None:
 def test_refused(settings: dict, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         configured(CRYODRGN, settings, ("seed", "box"))
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_setting_is_explained(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = settings_of(find_method(name))
+    assert [path for path, setting in settings.items() if not setting.explained] == []
+    assert main(["methods", name]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for path, setting in settings.items():
+        assert f" {path} " in said
+        assert " ".join(setting.explained.split()[:3]) in said

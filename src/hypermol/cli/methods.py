@@ -67,10 +67,15 @@ def _one(console: Any, method: Any) -> None:
     console.print(f"[bold]{method.name}[/]", facts)
     settings = Table.grid(padding=(0, 2))
     for key, setting in settings_of(method).items():
-        settings.add_row(f"  {key}", _shown(setting.value), setting.allowed)
+        settings.add_row(f"  {key}", _shown(setting.value), _told(setting))
     for key, (value, words) in DATA_SETTINGS.items():
         settings.add_row(f"  {key}", _shown(value), words)
     console.print(f"\nSettings and their defaults (hypermol train … -m {method.name} --set key=value):", settings)
+
+
+def _told(setting: Any) -> str:
+    what, allowed = setting.explained, setting.allowed
+    return f"{what} ({allowed})" if what and allowed else what or allowed
 
 
 def _shown(value: Any) -> str:

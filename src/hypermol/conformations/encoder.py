@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +20,9 @@ from hypermol.specs import BuildContext, Count, register
 class VariationalEncoder:
     """Residual MLP on the centred, phase-flipped, whitened Fourier image; one Monte Carlo sample of z in training."""
 
-    z_dim: Count = 8
-    hidden: Count = 256
-    layers: Count = 3
+    z_dim: Annotated[Count, "dimensions of z"] = 8
+    hidden: Annotated[Count, "units of a layer"] = 256
+    layers: Annotated[Count, "residual layers"] = 3
 
     words = "z, by a variational encoder"
     z_from = "encoder"

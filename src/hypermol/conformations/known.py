@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -20,8 +20,8 @@ from hypermol.specs import BuildContext, Count, register
 class KnownConformation:
     """z of each particle from a file: an .npy of [N, z_dim] finite numbers of about unit spread, in their order."""
 
-    z_dim: Count = 1
-    file: str = ""
+    z_dim: Annotated[Count, "dimensions of z"] = 1
+    file: Annotated[str, ".npy of [N, z_dim] numbers, in the order of the particles"] = ""
 
     words = "nothing: z is read from a file"
     z_from = "file"

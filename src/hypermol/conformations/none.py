@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from torch import Tensor, nn
 
@@ -16,7 +16,7 @@ from hypermol.specs import BuildContext, register
 class NoConformation:
     """One volume for all particles."""
 
-    z_dim: Literal[0] = 0
+    z_dim: Annotated[Literal[0], "no z"] = 0
 
     words = "nothing per particle"
     z_from = "nothing"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor, nn
 
@@ -14,15 +14,11 @@ from hypermol.specs import BuildContext, Count, NonNegative, Positive, register
 @register("conformation", "table")
 @dataclasses.dataclass(frozen=True)
 class LatentTable:
-    """A row of z for each particle, moved by gradient; prior N(0, 1) (maximum a posteriori).
+    """A row of z for each particle, moved by gradient; prior N(0, 1) (maximum a posteriori)."""
 
-    spread: standard deviation of the random start; learning_rate: of the rows, each of which moves once per pass and
-    not once per batch, so that it must be far above the network's.
-    """
-
-    z_dim: Count = 8
-    spread: NonNegative = 0.1
-    learning_rate: Positive = 0.05
+    z_dim: Annotated[Count, "dimensions of z"] = 8
+    spread: Annotated[NonNegative, "deviation of the random start"] = 0.1
+    learning_rate: Annotated[Positive, "of z, which moves once per pass: far above the network's"] = 0.05
 
     words = "z, from a table with a row per particle"
     z_from = "table"

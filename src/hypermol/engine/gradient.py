@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -42,11 +42,11 @@ class Outcome:
 class Adam:
     """Adam on the mean gradient per particle (Kingma & Ba 2015, algorithm 1; weight decay as an L2 penalty)."""
 
-    learning_rate: Positive = 1e-4
-    weight_decay: NonNegative = 0.0
-    beta1: Decay = 0.9
-    beta2: Decay = 0.999
-    epsilon: Positive = 1e-8
+    learning_rate: Annotated[Positive, "length of a step"] = 1e-4
+    weight_decay: Annotated[NonNegative, "L2 penalty on the parameters"] = 0.0
+    beta1: Annotated[Decay, "memory of the mean gradient"] = 0.9
+    beta2: Annotated[Decay, "memory of its square"] = 0.999
+    epsilon: Annotated[Positive, "least divisor of a step"] = 1e-8
 
     words = "Adam"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -22,15 +22,12 @@ MAPS = ("consensus", "unfiltered", "half1", "half2", "mask")
 @register("method", "backprojection")
 @dataclasses.dataclass(frozen=True)
 class BackProjection:
-    """CTF-weighted back projection and Wiener filter; every image is seen once.
-
-    batch_size: particles inserted at a time; oversampling: of the Fourier grid.
-    """
+    """CTF-weighted back projection and Wiener filter; every image is seen once."""
 
     name: str = "backprojection"
     source: str = "Scheres 2012, J. Struct. Biol. 180:519 (eq. 3, one iteration); Rosenthal & Henderson 2003"
-    batch_size: Count = 512
-    oversampling: Count = 2
+    batch_size: Annotated[Count, "particles inserted at a time"] = 512
+    oversampling: Annotated[Count, "of the Fourier grid"] = 2
 
     represents = "voxel grid in Fourier space"
     infers = "nothing per particle"

@@ -27,29 +27,26 @@ from hypermol.specs import Bounds, BuildContext, Count, Dimension, Portion, Shar
 class Classes:
     """X = a C P(R) V_c + noise, c with probability π_c, by expectation-maximisation.
 
-    classes: most classes; fewer where the other half's images speak against them (``choose``). restarts: for each
-    number of classes, starts from particles drawn at random beside the one from clusters of principal coordinates; all
-    have up to ``start_passes`` passes in a coarse box, up to ``start_band`` of Nyquist. passes: at most so many of the
-    best, while the band grows to Nyquist or a little beyond what the halves agree on, and until particles cease to
-    change class; joint_passes: with one model of all. contrast: whether a is inferred. mask: "auto", "sphere", or a map
-    file, outside of which classes do not differ. smallest: share of the particles below which a class is begun anew.
+    For each number of classes one start is from clusters of principal coordinates, and ``restarts`` are random; all are
+    in a coarse box. The best goes on, while the band grows to Nyquist or a little beyond what the halves agree on, and
+    until particles cease to change class.
     """
 
     name: str = "classify"
     source: str = "Sigworth 1998, J. Struct. Biol. 122:328; Scheres et al. 2007, Nat. Methods 4:27; poses known"
-    classes: Annotated[int, Bounds(2)] = 6
-    choose: bool = True
-    restarts: Dimension = 2
-    component_passes: Count = 8
-    start_passes: Count = 20
-    passes: Count = 30
-    joint_passes: Count = 3
-    batch_size: Count = 500
-    start_band: Share = 0.5
-    contrast: bool = True
-    mask: str = "auto"
-    smallest: Portion = 0.005
-    oversampling: Count = 2
+    classes: Annotated[int, Bounds(2), "most classes"] = 6
+    choose: Annotated[bool, "fewer classes where the other half's images speak against them"] = True
+    restarts: Annotated[Dimension, "starts from particles drawn at random, for each number of classes"] = 2
+    component_passes: Annotated[Count, "for the principal coordinates whose clusters are the first start"] = 8
+    start_passes: Annotated[Count, "at most so many of each start, at low resolution"] = 20
+    passes: Annotated[Count, "at most so many of the best start, while the resolution grows"] = 30
+    joint_passes: Annotated[Count, "with one model of all particles"] = 3
+    batch_size: Annotated[Count, "particles at a time"] = 500
+    start_band: Annotated[Share, "share of Nyquist that the starts see"] = 0.5
+    contrast: Annotated[bool, "infer each particle's contrast (its factor a)"] = True
+    mask: Annotated[str, "outside of which classes do not differ: auto, sphere, or a map file"] = "auto"
+    smallest: Annotated[Portion, "share of the particles below which a class is begun anew"] = 0.005
+    oversampling: Annotated[Count, "of the Fourier grid"] = 2
 
     represents = "K maps on one Fourier grid"
     infers = "class posterior, in closed form; contrast"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,19 +23,18 @@ from hypermol.volumes import Volume
 class Training:
     """Passes over the particles by gradient.
 
-    Band-limit marching: images are used up to a shell that grows linearly from ``march_start`` (a share of Nyquist) to
-    Nyquist at the share ``march_end`` of the passes; march_start = 1 turns it off. ``cooling``: share of the passes, at
-    their end, over which the learning rate falls linearly to 0. ``divergence_weight`` multiplies the objective's β: 0
-    lets z be used before it is priced, so that it does not collapse onto its prior.
+    Band-limit marching: images are used up to a shell that grows linearly from ``march_start`` of Nyquist to Nyquist at
+    ``march_end`` of the passes. In ``cooling`` the rate falls linearly. A ``divergence_weight`` of 0 lets z be used
+    before it is priced, so that it does not collapse onto its prior.
     """
 
     name: str = "train"
-    passes: Count = 20
-    batch_size: Count = 16
-    march_start: Share = 1.0
-    march_end: Share = 0.7
-    cooling: Portion = 0.0
-    divergence_weight: NonNegative = 1.0
+    passes: Annotated[Count, "over all particles"] = 20
+    batch_size: Annotated[Count, "particles per step"] = 16
+    march_start: Annotated[Share, "share of Nyquist at which the resolution begins; 1: all of it from the start"] = 1.0
+    march_end: Annotated[Share, "share of the passes after which the resolution is full"] = 0.7
+    cooling: Annotated[Portion, "share of the passes, at the end, in which the learning rate falls to 0"] = 0.0
+    divergence_weight: Annotated[NonNegative, "factor of the objective's beta"] = 1.0
 
     def band_limit(self, progress: float, largest: int) -> int:
         """The largest shell used when ``progress`` (0 to 1) of the passes is over."""
@@ -94,8 +93,10 @@ class Composition:
     objective: Any
     update: Any = Adam()  # noqa: RUF009 (frozen)
     phases: tuple[Any, ...] = (Training(),)
-    microbatch: Count = 32
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of network layers; the rest is float32 or better
+    microbatch: Annotated[Count, "particles computed at once; changes memory, not results"] = 32
+    precision: Annotated[Literal["auto", "float32", "bfloat16"], "of network layers; the rest is float32 or better"] = (
+        "auto"
+    )
 
     @property
     def represents(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Annotated
 
 from torch import Tensor
 
@@ -24,25 +25,22 @@ from hypermol.specs import BuildContext, Count, NonNegative, Positive, register
 class CovarianceVolumes:
     """X = a C P(R)(μ + Σ z_c U_c) + noise, μ and Σ U_c U_cᵀ by least squares; z ~ N(0, 1) in closed form.
 
-    z_dim: most components; fewer where the other half's images speak against them (``choose``). columns: of the
-    covariance that are estimated, at least ``spacing`` shells apart, each from the images that pass within ``kernel``
-    shells of it. subspace: its dimensions. finest: no column reaches beyond this shell. contrast: whether a is
-    inferred. mask: "auto", "sphere", or a map file (a focus mask).
+    Σ is known by ``columns`` of it, each from the images that pass within ``kernel`` shells of its place.
     """
 
     name: str = "covariance"
     source: str = "Gilles & Singer 2025, PNAS 122:e2419140122; Katsevich, Katsevich & Singer 2015, SIAM J. Imaging Sci."
-    z_dim: Count = 6
-    choose: bool = True
-    columns: Count = 48
-    spacing: NonNegative = 2.0
-    kernel: Positive = 1.5
-    subspace: Count = 20
-    finest: Count = 62
-    batch_size: Count = 500
-    contrast: bool = True
-    mask: str = "auto"
-    oversampling: Count = 2
+    z_dim: Annotated[Count, "most components"] = 6
+    choose: Annotated[bool, "fewer components where the other half's images speak against them"] = True
+    columns: Annotated[Count, "columns of the covariance that are estimated"] = 48
+    spacing: Annotated[NonNegative, "least distance between columns, in shells"] = 2.0
+    kernel: Annotated[Positive, "how near to a column an image must pass, in shells"] = 1.5
+    subspace: Annotated[Count, "dimensions of the subspace that the columns span"] = 20
+    finest: Annotated[Count, "shell beyond which no column is taken"] = 62
+    batch_size: Annotated[Count, "particles at a time"] = 500
+    contrast: Annotated[bool, "infer each particle's contrast (its factor a)"] = True
+    mask: Annotated[str, "where components may differ from zero: auto, sphere, or a map file (a focus mask)"] = "auto"
+    oversampling: Annotated[Count, "of the Fourier grid"] = 2
 
     represents = "mean and principal volumes on a Fourier grid"
     infers = "z, closed-form Gaussian posterior; contrast"

@@ -15,7 +15,7 @@ _PLACES = ("particles", "datadir", "passthrough", "poses", "ctf")
 
 
 def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The [input] of a run's config.toml but for where the files are: equal where the data are the same, moved or not."""
+    """The [input] of a run's config.toml but for where the files are: equal for the same data, moved or not."""
     return {name: value for name, value in config.items() if name not in _PLACES}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import Tensor
 
@@ -24,27 +24,25 @@ from hypermol.specs import BuildContext, Count, Share, register
 class PrincipalVolumes:
     """X = a C P(R)(μ + Σ z_c U_c) + noise, z ~ N(0, 1), by expectation-maximisation.
 
-    z_dim: most components; fewer where the other half's images speak against them (``choose``). passes: with a model
-    per half, up to ``march_start`` of Nyquist; march_passes: while the band grows, to Nyquist or a little beyond what
-    the halves agree on; joint_passes: with one model of all. contrast: whether a is inferred. mask: "auto", "sphere",
-    or a map file (a focus mask). maps_by: how maps at a z are made, by the components ("decoder") or from the images
-    near it ("regression"), which follows motions that a few components cannot; of fewer than 600 particles always by
-    the components.
+    ``passes`` with a model per half see up to ``march_start`` of Nyquist; then the band grows, to Nyquist or a little
+    beyond what the halves agree on. Maps from the images near z follow motions that a few components cannot.
     """
 
     name: str = "ppca"
     source: str = "Tipping & Bishop 1999, J. R. Stat. Soc. B 61:611; Punjani & Fleet 2021, J. Struct. Biol. 213:107702"
-    z_dim: Count = 6
-    choose: bool = True
-    passes: Count = 8
-    march_passes: Count = 8
-    joint_passes: Count = 2
-    batch_size: Count = 500
-    march_start: Share = 0.25
-    contrast: bool = True
-    mask: str = "auto"
-    oversampling: Count = 2
-    maps_by: Literal["decoder", "regression"] = "decoder"
+    z_dim: Annotated[Count, "most components"] = 6
+    choose: Annotated[bool, "fewer components where the other half's images speak against them"] = True
+    passes: Annotated[Count, "with a model per half, at low resolution"] = 8
+    march_passes: Annotated[Count, "more of them, while the resolution grows as far as the halves agree"] = 8
+    joint_passes: Annotated[Count, "with one model of all particles"] = 2
+    batch_size: Annotated[Count, "particles at a time"] = 500
+    march_start: Annotated[Share, "share of Nyquist at which the resolution begins"] = 0.25
+    contrast: Annotated[bool, "infer each particle's contrast (its factor a)"] = True
+    mask: Annotated[str, "where components may differ from zero: auto, sphere, or a map file (a focus mask)"] = "auto"
+    oversampling: Annotated[Count, "of the Fourier grid"] = 2
+    maps_by: Annotated[
+        Literal["decoder", "regression"], "maps by the components, or from the images near z (600 particles or more)"
+    ] = "decoder"
 
     represents = "mean and principal volumes on a Fourier grid"
     infers = "z, closed-form Gaussian posterior; contrast"

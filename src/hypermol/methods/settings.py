@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_type_hints
 
 from hypermol.errors import ConfigError
-from hypermol.specs import allowed, updated
+from hypermol.specs import allowed, explained, updated
 
 FIXED = ("name", "source")
 
@@ -30,10 +30,11 @@ def configured(method: Any, settings: Mapping[str, Any], others: Sequence[str] =
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """The value of a setting, and in words what it may be."""
+    """The value of a setting, and in words what it may be and what it is for."""
 
     value: Any
     allowed: str
+    explained: str
 
 
 def settings_of(method: Any) -> dict[str, Setting]:
@@ -57,7 +58,7 @@ def _flat(spec: Any, prefix: str) -> Iterator[tuple[str, Setting]]:
             for place, phase in enumerate(value):
                 yield from _flat(phase, f"{path}.{place}.")
         elif field.name not in FIXED:
-            yield path, Setting(value, allowed(hints[field.name]))
+            yield path, Setting(value, allowed(hints[field.name]), explained(hints[field.name]))
 
 
 def _short(method: Any, name: str) -> list[str]:

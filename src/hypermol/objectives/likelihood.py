@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
 
 from torch import Tensor
 
@@ -31,8 +32,11 @@ class EvidenceLowerBound:
     ``price`` multiplies β for a while (a phase's divergence_weight).
     """
 
-    beta: NonNegative | None = None
-    price: NonNegative = 1.0
+    beta: Annotated[
+        NonNegative | None,
+        "weight of z's divergence from its prior; 1: the bound itself; unset: cryoDRGN's, 1/(2 z_dim)",
+    ] = None
+    price: Annotated[NonNegative, "factor of beta"] = 1.0
 
     words = "evidence lower bound"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -21,20 +21,23 @@ from hypermol.volumes.base import Volume, sampled_maps
 class FourierField:
     """The decoder of cryoDRGN (Zhong et al. 2020, §3.1): encoding of k, z joined at the first layer, residual MLP.
 
-    ``layers`` residual layers of ``hidden`` units. ``encoding``: "geometric" (the paper, eq. 7-8; its highest tenth is
-    left out for noisy data) or "gaussian" (random features). ``output``: "fourier" (one evaluation per ±k pair,
-    two outputs) or "hartley" (two evaluations, one output each). ``base``: "consensus" adds the back projection of
-    all images, so that the network learns only how a conformation differs from it (not in the paper). z_dim 0:
-    homogeneous.
+    The geometric series is that of eq. 7-8 without its highest tenth, for noisy data. The consensus as ``base`` is not
+    in the paper.
     """
 
-    z_dim: Dimension = 8
-    hidden: Count = 256
-    layers: Count = 3
-    encoding: Literal["geometric", "gaussian"] = "gaussian"
-    output: Literal["fourier", "hartley"] = "fourier"
-    width: Positive = 0.15
-    base: Literal["none", "consensus"] = "none"
+    z_dim: Annotated[Dimension, "dimensions of z; 0: one map for all"] = 8
+    hidden: Annotated[Count, "units of a layer"] = 256
+    layers: Annotated[Count, "residual layers"] = 3
+    encoding: Annotated[
+        Literal["geometric", "gaussian"], "of the spatial frequency: the paper's series, or random features"
+    ] = "gaussian"
+    output: Annotated[Literal["fourier", "hartley"], "fourier: two numbers per ±k pair; hartley: one, at both"] = (
+        "fourier"
+    )
+    width: Annotated[Positive, "spread of the random features, of the box: about the molecule's own"] = 0.15
+    base: Annotated[
+        Literal["none", "consensus"], "consensus: learn only what differs from the back projection of all"
+    ] = "none"
 
     words = "coordinate network in Fourier space"
 
