@@ -9,7 +9,7 @@ import pytest
 
 from hypermol.landscape import analyze
 from hypermol.report import ReportData, render, write_report
-from hypermol.report.markup import json_script, packed
+from hypermol.report.markup import bullets, json_script, packed, paragraph, prose
 from hypermol.report.sections.latent import landscape_section
 from hypermol.report.sections.leakage import leakage_section
 from hypermol.report.sections.overview import summary_sentence
@@ -63,6 +63,13 @@ def test_what_matters_is_said(page, report_data):
         assert words in shown, words
     for item in report_data.landscape.leakage:
         assert item.sentence.split(" (")[0] in shown.replace("&lt;", "<")
+
+
+def test_commands_in_sentences_are_set_as_code():
+    said = prose("run `hypermol analyze <run>` & look")
+    assert said == "run <code>hypermol analyze &lt;run&gt;</code> &amp; look"
+    assert said in paragraph("run `hypermol analyze <run>` & look")
+    assert said in bullets(["run `hypermol analyze <run>` & look"])
 
 
 def test_clear_leakage_is_a_warning(page, report_data):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,19 +32,24 @@ def text(value: object) -> str:
     return html.escape(str(value), quote=True)
 
 
+def prose(sentence: object) -> str:
+    """A sentence that is safe in HTML; what stands in `backticks` is a command or a name."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text(sentence))
+
+
 def percent(share: float, digits: int = 0) -> str:
     """0.78 as "78 %"."""
     return f"{100 * share:.{digits}f} %"
 
 
 def paragraph(sentence: str, kind: str = "") -> str:
-    """A paragraph of plain text, with an optional CSS class."""
-    return f'<p class="{kind}">{text(sentence)}</p>' if kind else f"<p>{text(sentence)}</p>"
+    """A paragraph of ``prose``, with an optional CSS class."""
+    return f'<p class="{kind}">{prose(sentence)}</p>' if kind else f"<p>{prose(sentence)}</p>"
 
 
 def bullets(sentences: Iterable[str], kind: str = "") -> str:
     """A list of sentences; an empty string when there are none."""
-    items = "".join(f"<li>{text(sentence)}</li>" for sentence in sentences)
+    items = "".join(f"<li>{prose(sentence)}</li>" for sentence in sentences)
     return f'<ul class="{kind}">{items}</ul>' if items else ""
 
 
