@@ -111,7 +111,7 @@ def _rare(truth: Truth, z: np.ndarray) -> Figures:
         return {}
     intact = truth.intact
     value = _told_apart(z[intact], truth.state[intact] == rare, truth.half[intact] == 0)
-    how = f"share of it among the {NEIGHBOURS} nearest z of half set 0, area under ROC on half set 1; 0.5: by chance"
+    how = f"share of it among the {NEIGHBOURS} nearest z of half 1, area under ROC on half 2; 0.5: by chance"
     return {f"rare state ({100 * shares[rare]:g} %) told apart": figure(value, how)}
 
 
@@ -180,7 +180,7 @@ def junk_figures(truth: Truth, answer: Answer) -> Figures:
     if answer.z is not None:
         value = _told_apart(answer.z, junk, truth.half == 0)
         how = (
-            f"share of it among the {NEIGHBOURS} nearest z of half set 0, area under ROC on half set 1; 0.5: by chance"
+            f"share of it among the {NEIGHBOURS} nearest z of half 1, area under ROC on half 2; 0.5: by chance"
         )
         figures["junk told apart by z"] = figure(value, how)
     return figures

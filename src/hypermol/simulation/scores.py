@@ -26,8 +26,8 @@ from hypermol.simulation.truth import Truth
 MOST_STATES, LEAST_LEVELS = 10, 4
 """Up to so many states are scored as states; from so many levels on, a coordinate is scored by its order."""
 SEED_OF_CLUSTERS = 0
-ORDER_HOW = "linear direction of z fitted on half set 0, scored on half set 1"
-STATES_HOW = "linear discriminant of z fitted on half set 0, scored on half set 1"
+ORDER_HOW = "linear direction of z fitted on half 1, scored on half 2"
+STATES_HOW = "linear discriminant of z fitted on half 1, scored on half 2"
 CLUSTERS, OWN_CLASSES = "clusters of z", "the method's classes"
 OWN_CLASSES_HOW = "most probable class, best one-to-one matching with the true states"
 CLUSTERS_HOW = f"k-means of z with the true number of states, seed {SEED_OF_CLUSTERS}, best one-to-one matching"

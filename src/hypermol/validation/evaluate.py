@@ -119,7 +119,7 @@ def _limit_of_states(held: Knowable | None) -> Figures:
 
 
 def _limit_how(what: str) -> str:
-    return f"{what} under the true model, half set 1: no method can do better on average"
+    return f"{what} under the true model, half 2: no method can do better on average"
 
 
 def own_classes(trained: Trained, truth: Truth) -> Figures:
