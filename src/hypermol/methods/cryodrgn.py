@@ -14,6 +14,6 @@ CRYODRGN = Composition(
     pose=GivenPose(),
     conformation=VariationalEncoder(z_dim=8),
     objective=EvidenceLowerBound(),
-    update=Adam(learning_rate=2e-3),
+    update=Adam(learning_rate=1e-3),
     phases=(Training("train", passes=20, batch_size=16, cooling=0.4),),
 )
