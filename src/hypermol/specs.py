@@ -51,7 +51,7 @@ class BuildContext:
     """What a part may know of the data when it is built.
 
     box: pixels; pixel_size: Å; count: particles; points: P, packed pixels of an image; signal: tensor [S], root mean
-    square of the molecule's transform per shell (estimated); noise: tensor [G, S], σ² per optics group and shell;
+    square of the molecule's transform per shell (estimated); noise: tensor [S], the noise's in the same units;
     seed: of the run; autocast: whether network layers may run in bfloat16; consensus: a call that gives the back
     projection of all images [D, D, D] (given poses), for parts that start from it.
     """

@@ -179,8 +179,6 @@ def junk_figures(truth: Truth, answer: Answer) -> Figures:
         figures["junk told apart by likelihood"] = figure(area_under_roc(-answer.log_likelihood, junk), how)
     if answer.z is not None:
         value = _told_apart(answer.z, junk, truth.half == 0)
-        how = (
-            f"share of it among the {NEIGHBOURS} nearest z of half 1, area under ROC on half 2; 0.5: by chance"
-        )
+        how = f"share of it among the {NEIGHBOURS} nearest z of half 1, area under ROC on half 2; 0.5: by chance"
         figures["junk told apart by z"] = figure(value, how)
     return figures

@@ -20,13 +20,14 @@ LOOKED_AT = 1000  # particles from which the signal's amplitude is estimated
 def build_context(source: Any, seed: int, autocast: bool = False) -> BuildContext:
     """Box, counts, noise and signal amplitude of a source of batches."""
     lattice = source.lattice
+    signal, noise = amplitudes(source)
     return BuildContext(
         box=lattice.box,
         pixel_size=source.pixel_size,
         count=source.count,
         points=lattice.size,
-        signal=signal_amplitude(source, seed),
-        noise=source.noise,
+        signal=signal,
+        noise=noise,
         seed=seed,
         autocast=autocast,
         consensus=cache(lambda: consensus(source).map) if source.particles.has_poses else None,
@@ -49,11 +50,11 @@ def stored_context(run: Run, state: State) -> BuildContext:
     )
 
 
-def signal_amplitude(source: Any, seed: int) -> Tensor:
-    """Root mean square of the molecule's transform per shell, [S], from the power of at most 1,000 particles.
+def amplitudes(source: Any) -> tuple[Tensor, Tensor]:
+    """Root mean squares per shell, [S] each: of the molecule's transform, and of the noise in the same units.
 
-    E|X|² = C² |V|² + σ², so |V|² is estimated as (mean |X|² - σ²) / mean C² per shell; it is never taken below a
-    hundredth of σ² / mean C², which is what so many images can tell.
+    E|X|² = C² |V|² + σ² over at most 1,000 particles, so |V|² is estimated as (mean |X|² - σ²) / mean C² per shell, and
+    the noise is σ² / mean C². |V|² is never taken below a hundredth of that, which is what so many images can tell.
     """
     lattice = source.lattice
     step = max(1, source.count // LOOKED_AT)
@@ -67,5 +68,5 @@ def signal_amplitude(source: Any, seed: int) -> Tensor:
             sums[row] += radial_mean(per_pixel.cpu(), lattice.to("cpu")) * (len(part) / len(chosen))
     power, transfer, noise = sums
     transfer = transfer.clamp(min=1e-3)
-    floor = torch.full_like(power, 1e-2) * noise
-    return ((power - noise).clamp(min=floor) / transfer).sqrt().float()
+    signal = (power - noise).clamp(min=1e-2 * noise)
+    return (signal / transfer).sqrt().float(), (noise / transfer).sqrt().float()

@@ -18,7 +18,7 @@ def small_context(box: int = 16, count: int = 6, seed: int = 0) -> BuildContext:
     signal = torch.linspace(1.0, 0.1, box // 2)
     points = Lattice.disc(box).size
     blank = torch.zeros(box, box, box)
-    return BuildContext(box, 3.0, count, points, signal, signal[None] * 0 + 1, seed, consensus=lambda: blank)
+    return BuildContext(box, 3.0, count, points, signal, torch.ones(box // 2), seed, consensus=lambda: blank)
 
 
 class VolumeContract:

@@ -42,7 +42,7 @@ class FourierField:
     words = "coordinate network in Fourier space"
 
     def build(self, context: BuildContext) -> FieldVolume:
-        """The network, its output scaled by the signal's amplitude per shell.
+        """The network, its output scaled per shell (``_envelope``).
 
         Raises ConfigError where a consensus map is asked for and there is none.
         """
@@ -70,7 +70,7 @@ class FieldVolume(Volume):
             self.encoding = GeometricEncoding(self.box, highest=0.9)
         outputs = 1 if self.hartley else 2
         self.network = ResidualMLP(self.encoding.size, spec.hidden, spec.layers, outputs, context=spec.z_dim)
-        self.register_buffer("envelope", context.signal.float())
+        self.register_buffer("envelope", _envelope(context))
         self.has_base = consensus is not None
         if consensus is not None:
             self.register_buffer("consensus", consensus.float())
@@ -114,3 +114,12 @@ class FieldVolume(Volume):
             self._grid = volume_to_grid(self.consensus.detach().to(k.device))
         with torch.no_grad():
             return slice_grid(self._grid, k.detach(), self.box)[..., 0]
+
+
+def _envelope(context: BuildContext) -> Float[Tensor, " s"]:
+    """What the network's output is multiplied by in each shell: the amplitude of the noise.
+
+    A shell is learned as fast as the square of this over the noise's power: all at one speed. With the amplitude of the
+    signal here, coarse shells take all of the steps: after three epochs per-image FSC 0.54 and not 0.60 (hinge).
+    """
+    return torch.maximum(context.noise, context.signal / 100).float()  # images may be free of noise
