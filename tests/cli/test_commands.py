@@ -52,7 +52,7 @@ def test_methods_is_a_table_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_methods_lists_settings_that_can_be_set() -> None:
-    out = done("methods", "cryodrgn").out
+    out = " ".join(done("methods", "cryodrgn").out.split())
     for words in ("epochs", "volume.hidden", "phases.0.march_start", "geometric, gaussian", "box", "seed"):
         assert words in out
     assert "z_dim" not in done("methods", "backprojection").out
