@@ -50,8 +50,9 @@ Decay = Annotated[float, Bounds(0, 1 - 1e-9)]
 class BuildContext:
     """What a part may know of the data when it is built.
 
-    box: pixels; pixel_size: Å; count: particles; points: P, packed pixels of an image; signal: tensor [S], root mean
-    square of the molecule's transform per shell (estimated); noise: tensor [S], the noise's in the same units;
+    box: pixels; pixel_size: Å; count: particles; points: P, packed pixels of an image; signal_amplitude: tensor
+    [S], root mean square of the molecule's transform per shell (estimated); noise_amplitude: [S], of the noise over
+    that of the CTF;
     seed: of the run; autocast: whether network layers may run in bfloat16; consensus: a call that gives the back
     projection of all images [D, D, D] (given poses), for parts that start from it.
     """
@@ -60,8 +61,8 @@ class BuildContext:
     pixel_size: float
     count: int
     points: int
-    signal: Any
-    noise: Any
+    signal_amplitude: Any
+    noise_amplitude: Any
     seed: int
     autocast: bool = False
     consensus: Callable[[], Any] | None = None

@@ -11,7 +11,7 @@ from hypermol.benchmarks.scaling import exponent, main
 
 @pytest.mark.parametrize(("along", "power"), [("particles", 1.0), ("box", 3.0)])
 def test_exponent_of_a_known_law(along: str, power: float) -> None:
-    """Exact without a start; with one, the larger half of the sizes is nearer to the law than all are."""
+    """Exact without a start; with one, the largest sizes are nearer to the law than all are."""
     sizes = (32, 48, 64, 96, 128)
     assert exponent([{along: n, "cpu_seconds": 1e-3 * n**power} for n in sizes], along) == pytest.approx(power)
     start = 1e-3 * sizes[0] ** power

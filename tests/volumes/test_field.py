@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -31,7 +32,7 @@ class TestOnConsensus(VolumeContract):
 
 
 def test_consensus_base_needs_one():
-    context = BuildContext(16, 3.0, 4, Lattice.disc(16).size, torch.ones(8), torch.ones(1, 8), 0)
+    context = BuildContext(16, 3.0, 4, Lattice.disc(16).size, torch.ones(8), torch.ones(8), 0)
     with pytest.raises(ConfigError, match="needs poses"):
         FourierField(base="consensus").build(context)
 
@@ -99,6 +100,20 @@ def test_z_enters_the_first_layer_as_if_joined():
         hidden = torch.relu(hidden + hidden @ layer.weight.T + layer.bias)
     expected = hidden @ network.last.weight.T + network.last.bias
     assert torch.allclose(network(x, z), expected)
+
+
+def test_output_is_scaled_by_the_noise_or_a_tenth_of_the_signal():
+    noise, signal = torch.linspace(3.0, 1.0, 8), torch.linspace(80.0, 0.1, 8)
+    context = dataclasses.replace(small_context(), noise_amplitude=noise, signal_amplitude=signal)
+    field = FourierField(hidden=8, layers=1).build(context)
+    torch.testing.assert_close(field.envelope, torch.tensor([max(n, s / 10) for n, s in zip(noise, signal)]))
+
+
+def test_training_begins_near_the_consensus_however_loud_the_noise():
+    loud = dataclasses.replace(small_context(), noise_amplitude=1e4 * torch.ones(8))
+    field = FourierField(z_dim=2, hidden=8, layers=1, base="consensus").build(loud)
+    k = slice_coordinates(Lattice.disc(16).k, random_rotations(4).float())
+    assert 0 < field.values(k, torch.randn(4, 2)).abs().max() < loud.signal_amplitude.min()
 
 
 def test_band_limited_slices_are_a_prefix():

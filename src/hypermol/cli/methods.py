@@ -74,8 +74,10 @@ def _one(console: Any, method: Any) -> None:
 
 
 def _told(setting: Any) -> str:
+    from rich.markup import escape
+
     what, allowed = setting.explained, setting.allowed
-    return f"{what} ({allowed})" if what and allowed else what or allowed
+    return escape(f"{what} ({allowed})" if what and allowed else what or allowed)
 
 
 def _shown(value: Any) -> str:

@@ -56,7 +56,7 @@ class Model(nn.Module):
 
     def priced(self, weight: float) -> Model:
         """The same parts with β times ``weight``."""
-        objective = dataclasses.replace(self.objective, price=weight)
+        objective = dataclasses.replace(self.objective, price=self.objective.price * weight)
         return self if weight == 1 else Model(self.volume, self.pose, self.conformation, objective)
 
     def forward(self, batch: Any, draws: Draws, rows: dict[str, Tensor]) -> Outcome:

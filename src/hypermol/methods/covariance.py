@@ -35,7 +35,7 @@ class CovarianceVolumes:
     columns: Annotated[Count, "columns of the covariance that are estimated"] = 48
     spacing: Annotated[NonNegative, "least distance between columns, in shells"] = 2.0
     kernel: Annotated[Positive, "how near to a column an image must pass, in shells"] = 1.5
-    subspace: Annotated[Count, "dimensions of the subspace that the columns span"] = 20
+    subspace: Annotated[Count, "leading dimensions kept of what the columns span"] = 20
     finest: Annotated[Count, "shell beyond which no column is taken"] = 62
     batch_size: Annotated[Count, "particles at a time"] = 500
     contrast: Annotated[bool, "infer each particle's contrast (its factor a)"] = True

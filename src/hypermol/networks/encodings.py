@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ class GeometricEncoding(nn.Module):
 
 
 class GaussianEncoding(nn.Module):
-    """Random Fourier features: sines and cosines of 2π k·r, r drawn once from N(0, (width·D)²) pixels per axis.
+    """Random Fourier features: sines and cosines of 2π k·r, r spread once over N(0, (width·D)²) pixels per axis.
 
     Tancik et al. 2020. Each feature is the transform of a point at r, so ``width`` should match the molecule's extent:
     cryoDRGN's default (feature sigma 0.5) is width 0.04, a twenty-fifth of the box, and learns detail slowly. Where no
@@ -54,6 +55,7 @@ class GaussianEncoding(nn.Module):
         return torch.cat([phase.sin(), phase.cos()], -1)
 
 
+@cache
 def _spread_normal(count: int, seed: int, cloud: int = 20_000, rounds: int = 20) -> Float[Tensor, "c 3"]:
     """Points of a normal distribution, root mean square 1 per axis, none near another or near another's opposite (r and
     -r make one feature): centroids of draws (Lloyd 1982, IEEE Trans. Inf. Theory 28:129)."""

@@ -14,7 +14,7 @@ from hypermol.volumes import Volume, half_ball
 
 
 def small_context(box: int = 16, count: int = 6, seed: int = 0) -> BuildContext:
-    """A context small enough for any part to be built in milliseconds."""
+    """A context small enough for any part to be built at once."""
     signal = torch.linspace(1.0, 0.1, box // 2)
     points = Lattice.disc(box).size
     blank = torch.zeros(box, box, box)

@@ -141,8 +141,15 @@ def _config(whole: Whole, piece: Piece) -> dict[str, Any]:
     return run_config(piece.seed, piece.method, described, whole.preparation)
 
 
+def _same_data(given: dict[str, Any], of_older: dict[str, Any]) -> dict[str, Any]:
+    known = without_places(given)
+    if "images_fingerprint" not in of_older:  # older runs did not know their images
+        known.pop("images_fingerprint", None)
+    return known
+
+
 def _require_same(run: Run, config: dict[str, Any]) -> None:
-    found, wanted = ({**c, "input": without_places(c["input"])} for c in (run.config, config))
+    found, wanted = ({**c, "input": _same_data(c["input"], run.config["input"])} for c in (run.config, config))
     for part in ("seed", "method", "input", "preparation"):
         if found[part] != wanted[part]:
             raise DataError(

@@ -29,12 +29,14 @@ class FourierField:
     hidden: Annotated[Count, "units of a layer"] = 256
     layers: Annotated[Count, "residual layers"] = 3
     encoding: Annotated[
-        Literal["geometric", "gaussian"], "of the spatial frequency: the paper's series, or random features"
+        Literal["geometric", "gaussian"], "how a spatial frequency enters: the paper's series, or random features"
     ] = "gaussian"
-    output: Annotated[Literal["fourier", "hartley"], "fourier: two numbers per ±k pair; hartley: one, at both"] = (
-        "fourier"
-    )
-    width: Annotated[Positive, "spread of the random features, of the box: about the molecule's own"] = 0.15
+    output: Annotated[
+        Literal["fourier", "hartley"], "the complex transform at once, or the real Hartley transform, computed twice"
+    ] = "fourier"
+    width: Annotated[
+        Positive, "extent of the random features as a share of the box; the molecule's, root mean square per axis"
+    ] = 0.15
     base: Annotated[
         Literal["none", "consensus"], "consensus: learn only what differs from the back projection of all"
     ] = "none"
@@ -74,7 +76,8 @@ class FieldVolume(Volume):
         self.has_base = consensus is not None
         if consensus is not None:
             self.register_buffer("consensus", consensus.float())
-            self.network.last.scale_(0.1)  # begin near the consensus
+            # begin near the consensus: in each shell at most a tenth of the signal
+            self.network.last.scale_(0.1 * float((context.signal_amplitude / self.envelope).amin()))
         self._grid: Tensor | None = None
 
     def values(self, k: Float[Tensor, "n p 3"], z: Float[Tensor, "n d"] | None) -> Complex[Tensor, "n p"]:
@@ -122,4 +125,4 @@ def _envelope(context: BuildContext) -> Float[Tensor, " s"]:
     A shell is learned as fast as the square of this over the noise's power: all at one speed. With the amplitude of the
     signal here, coarse shells take all of the steps: after three epochs per-image FSC 0.54 and not 0.60 (hinge).
     """
-    return torch.maximum(context.noise, context.signal / 100).float()  # images may be free of noise
+    return torch.maximum(context.noise_amplitude, context.signal_amplitude / 10).float()  # there may be no noise

@@ -73,7 +73,7 @@ def _once(path: Path, name: str, job: Callable[[], dict[str, Any]]) -> dict[str,
             return found
     path.parent.mkdir(parents=True, exist_ok=True)
     print(f"running {path.parent.name}/{path.stem} …", flush=True)
-    row = {**job(), "settings": settings, "commit": circumstances()["commit"]}
+    row = {"settings": settings, "commit": circumstances()["commit"], **job()}
     write_text(path, json.dumps(row, indent=1))
     return row
 
@@ -97,6 +97,7 @@ def _long(name: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
     out = folder / _slug(name)
     if not (name != PEER and _unfinished(out)):
         out = _fresh(out)
+    write_text(_begun(out), str(circumstances()["commit"]))
     trained = train(name, data, out, size, epochs, seed)
     return {
         "name": name,
@@ -112,7 +113,14 @@ def _long(name: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
 
 
 def _unfinished(out: Path) -> bool:
-    return (out / "config.toml").exists() and not Run.open(out).finished
+    """Whether this very version of the program left a run there to be gone on with."""
+    here, begun = circumstances()["commit"], _begun(out)
+    same = begun.exists() and begun.read_text() == here
+    return same and (out / "config.toml").exists() and not Run.open(out).finished
+
+
+def _begun(out: Path) -> Path:
+    return out.with_name(f"{out.name}.commit")
 
 
 def _fresh(folder: Path) -> Path:
