@@ -21,6 +21,7 @@ from hypermol.kernels import columns_reference as reference
 from hypermol.kernels.checks import check_images, check_in_place
 from hypermol.kernels.compiled import as_array, compiled_runs, loops, on_gpu, triton_runs
 from hypermol.kernels.grid import grid_shape
+from hypermol.kernels.visiting_order import visiting_order
 from hypermol.shapes import Complex, Float, Int
 
 RECORD = 5
@@ -57,7 +58,8 @@ def insert_columns(
         run.insert_columns(numerator, weight, rotation, half, places, width, k, box, out, oversampling)
         return
     pixels = torch.round(k.double() * box).long()
-    arrays = [as_array(t) for t in (numerator, weight, rotation, half)]
+    arrays = [as_array(t) for t in (numerator, weight, rotation)]
+    arrays += [visiting_order(rotation), as_array(half)]
     number = arrays[1].dtype.type
     near = as_array(places.double()), float(width), as_array(reference.pixel_table(pixels))
     size = number(box * oversampling)

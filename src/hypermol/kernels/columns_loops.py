@@ -46,6 +46,7 @@ def insert_columns(
     numerator: Any,
     weight: Any,
     rotation: Any,
+    order: Any,
     half: Any,
     places: Any,
     width: Any,
@@ -54,7 +55,7 @@ def insert_columns(
     size: Any,
     out: Any,
 ) -> None:
-    """Add image i to out[half[i], m]; a thread owns a column of a half."""
+    """Add image i to out[half[i], m], in this order; a thread owns a column of a half."""
     halves, columns, floats = out.shape[0], out.shape[1], out.shape[5]
     most = (2 * math.ceil(width) + 1) ** 2
     for job in numba.prange(halves * columns):
@@ -62,7 +63,7 @@ def insert_columns(
         flat = out[own, m].reshape(-1)
         value, noise = np.empty(floats, out.dtype), np.zeros(2 * k.shape[0], out.dtype)
         share, chosen, flip = np.empty(most), np.empty(most, np.int64), np.empty(most, np.bool_)
-        for i in range(rotation.shape[0]):
+        for i in order:
             if half[i] != own:
                 continue
             found, first, second, total = _near(

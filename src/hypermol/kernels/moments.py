@@ -17,6 +17,7 @@ from hypermol.kernels.checks import check_images, check_in_place
 from hypermol.kernels.compiled import as_array, compiled_runs, loops, on_gpu, triton_runs
 from hypermol.kernels.grid import grid_shape, symmetrise_grid
 from hypermol.kernels.slice_insert import check_grid
+from hypermol.kernels.visiting_order import visiting_order
 from hypermol.shapes import Complex, Float, Int
 
 MOST_ON_GPU = 32
@@ -48,7 +49,8 @@ def slice_moments(
     gram = torch.empty(images, channels, channels, dtype=torch.float64)
     projection = torch.empty(images, channels, dtype=torch.float64)
     records = torch.view_as_real(grid.contiguous()).flatten(-2)
-    arrays = [as_array(t) for t in (records, numerator, weight, rotation, k)]
+    arrays = [as_array(t) for t in (records, numerator, weight, rotation)]
+    arrays += [visiting_order(rotation), as_array(k)]
     loops("moments").slice_moments(*arrays, arrays[-1].dtype.type(box * oversampling), gram.numpy(), projection.numpy())
     return gram, projection
 
@@ -89,7 +91,8 @@ def insert_moments(
             images = numerator[some], weight[some], rotation[some], first[some], second[some]
             reference.insert_moments(*images, k, box, out[own], oversampling)
         return
-    arrays = [as_array(t) for t in (numerator, weight, rotation, first, second, half, k)]
+    arrays = [as_array(t) for t in (numerator, weight, rotation)]
+    arrays += [visiting_order(rotation), *(as_array(t) for t in (first, second, half, k))]
     compiled = loops("moments")
     parts = max(1, torch.get_num_threads() // len(out))
     compiled.insert_moments(*arrays, arrays[-1].dtype.type(box * oversampling), out.numpy(), parts)

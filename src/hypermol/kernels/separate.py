@@ -17,6 +17,7 @@ from hypermol.kernels.checks import check_images, check_in_place
 from hypermol.kernels.compiled import as_array, compiled_runs, loops, on_gpu, triton_runs
 from hypermol.kernels.grid import grid_shape, symmetrise_grid
 from hypermol.kernels.slice_insert import check_grid
+from hypermol.kernels.visiting_order import visiting_order
 from hypermol.shapes import Complex, Float, Int
 
 RECORD = 3
@@ -45,7 +46,8 @@ def slice_separate(
     power = torch.empty(len(rotation), grid.shape[-1], dtype=torch.float64)
     overlap = torch.empty_like(power)
     records = torch.view_as_real(grid.contiguous()).flatten(-2)
-    arrays = [as_array(t) for t in (records, numerator, weight, rotation, k)]
+    arrays = [as_array(t) for t in (records, numerator, weight, rotation)]
+    arrays += [visiting_order(rotation), as_array(k)]
     loops("separate").slice_separate(*arrays, arrays[-1].dtype.type(box * oversampling), power.numpy(), overlap.numpy())
     return power, overlap
 
@@ -86,7 +88,8 @@ def insert_separate(
             images = numerator[some], weight[some], rotation[some], first[some], second[some]
             reference.insert_separate(*images, k, box, out[own], oversampling)
         return
-    arrays = [as_array(t) for t in (numerator, weight, rotation, first, second, half, k)]
+    arrays = [as_array(t) for t in (numerator, weight, rotation)]
+    arrays += [visiting_order(rotation), *(as_array(t) for t in (first, second, half, k))]
     compiled, parts = loops("separate"), max(1, torch.get_num_threads() // len(out))
     compiled.insert_separate(*arrays, arrays[-1].dtype.type(box * oversampling), out.numpy(), parts)
 

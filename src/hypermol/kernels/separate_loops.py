@@ -12,13 +12,14 @@ from hypermol.kernels.corners import inside, pair, place, read
 @numba.njit(cache=True, parallel=True)
 @no_type_check
 def slice_separate(
-    grid: Any, numerator: Any, weight: Any, rotation: Any, k: Any, size: Any, power: Any, overlap: Any
+    grid: Any, numerator: Any, weight: Any, rotation: Any, order: Any, k: Any, size: Any, power: Any, overlap: Any
 ) -> None:
     """power[i, c] and overlap[i, c] of image i; grid: records of C real and imaginary parts."""
     floats = grid.shape[3]
     channels = floats // 2
     flat = grid.reshape(-1)
-    for i in numba.prange(rotation.shape[0]):
+    for turn in numba.prange(order.shape[0]):
+        i = order[turn]
         value = np.empty(floats, grid.dtype)
         powers, overlaps = np.zeros(channels), np.zeros(channels)
         for p in range(k.shape[0]):
@@ -46,6 +47,7 @@ def insert_separate(
     numerator: Any,
     weight: Any,
     rotation: Any,
+    order: Any,
     first: Any,
     second: Any,
     half: Any,
@@ -54,14 +56,14 @@ def insert_separate(
     out: Any,
     parts: int,
 ) -> None:
-    """Add image i to out[half[i]]; a thread owns a half, and of it the planes z mod parts = its part."""
+    """Add image i to out[half[i]], in this order; a thread owns a half, and of it the planes z mod parts = its part."""
     halves, floats = out.shape[0], out.shape[4]
     channels = first.shape[1]
     for job in numba.prange(halves * parts):
         own, part = job % halves, job // halves
         flat = out[own].reshape(-1)
         maps = np.empty(channels, np.int64)
-        for i in range(rotation.shape[0]):
+        for i in order:
             if half[i] != own:
                 continue
             used = 0

@@ -125,9 +125,11 @@ def mixed_maps(
         parts = torch.fft.irfftn(transforms * profile_volume(gain, box).to(halves), s=(box,) * 3, dim=(-3, -2, -1))
         error = (parts - parts[reference].flip(0)).square().sum(1) * mask
         width = max(2.0, 0.5 * box / max(centre, 4))
-        best = torch.stack([_blurred(row, width) for row in error]).argmin(0)
-        weight = torch.stack([_blurred((best == place).to(halves), width / 2) for place in range(count)])
-        mixed += (weight[:, None] * parts).sum(0)
+        coarse = _along_each_axis(error, _window(box, width).to(error))
+        best = torch.arange(count, device=error.device)[:, None, None, None] == coarse.argmin(0)
+        weight = _along_each_axis(best.to(error), _window(box, width / 2).T.to(error))
+        weight = weight / weight.sum(0)
+        mixed += torch.einsum("mzyx,mhzyx->hzyx", weight, parts)
         shares.append((weight * mask).sum((-3, -2, -1)) / mask.sum())
     return mixed, torch.stack(shares)
 
@@ -151,8 +153,16 @@ def _bands(box: int) -> list[tuple[int, Float[Tensor, " s"]]]:
     return bands
 
 
-def _blurred(map_: Tensor, width: float) -> Tensor:
-    """Convolved with a Gaussian of this standard deviation in pixels."""
-    radius = torch.arange(map_.shape[-1] // 2, dtype=torch.float64) / map_.shape[-1]
-    gain = torch.exp(-2 * (torch.pi * width * radius) ** 2)
-    return filtered(map_, profile_volume(gain, map_.shape[-1]).to(map_))
+def _window(box: int, width: float) -> Float[Tensor, "h d"]:
+    """A Gaussian of this standard deviation in pixels around every second half pixel of an axis that closes on itself:
+    a blurred map needs no finer grid, and is 8 times smaller."""
+    step = torch.arange(box, dtype=torch.float64) - (torch.arange(box // 2, dtype=torch.float64) * 2 + 0.5)[:, None]
+    step = (step + box / 2) % box - box / 2
+    gauss = torch.exp(-0.5 * (step / width) ** 2)
+    return gauss / gauss.sum(1, keepdim=True)
+
+
+def _along_each_axis(maps: Float[Tensor, "m z y x"], window: Float[Tensor, "a b"]) -> Float[Tensor, "m a a a"]:
+    for axis in (-1, -2, -3):
+        maps = (maps.movedim(axis, -1) @ window.T).movedim(-1, axis)
+    return maps
