@@ -21,6 +21,7 @@ from hypermol.metrics.conformations import (
     spearman,
     state_accuracy,
 )
+from hypermol.metrics.coverage import coverage
 from hypermol.metrics.distributions import (
     LandscapeDistance,
     QuantileAgreement,
@@ -104,6 +105,7 @@ __all__ = [
     "confusion",
     "contact_map_distance",
     "corrected_fsc",
+    "coverage",
     "cross_distances",
     "cryobench_area",
     "cryobench_curve",

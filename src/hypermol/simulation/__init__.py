@@ -33,6 +33,7 @@ from hypermol.simulation.recipe import MOTIONS, PAPER, Recipe, check_recipe
 from hypermol.simulation.scores import (
     CLUSTERS,
     CLUSTERS_HOW,
+    COVERAGE_HOW,
     ORDER_HOW,
     OWN_CLASSES,
     OWN_CLASSES_HOW,
@@ -42,6 +43,7 @@ from hypermol.simulation.scores import (
     as_states,
     class_scores,
     class_values,
+    coverage_score,
     knowable,
     order_limits,
     order_scores,

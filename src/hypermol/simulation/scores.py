@@ -16,6 +16,7 @@ from hypermol.metrics import (
     circular_direction,
     circular_spearman,
     confusion,
+    coverage,
     r_squared,
     spearman,
     state_accuracy,
@@ -30,6 +31,10 @@ ORDER_HOW = "linear direction of z fitted on half 1, scored on half 2"
 STATES_HOW = "linear discriminant of z fitted on half 1, scored on half 2"
 CLUSTERS, OWN_CLASSES = "clusters of z", "the method's classes"
 OWN_CLASSES_HOW = "most probable class, best one-to-one matching with the true states"
+CURVE = 8
+"""Degree of the polynomial (on a circle, twice the order of the Fourier series) by which z follows the truth."""
+COVERAGE_LEVEL = 0.9
+COVERAGE_HOW = "true z: a smooth function of the true conformation, fitted on half 1; counted on half 2; 90 % is right"
 CLUSTERS_HOW = f"k-means of z with the true number of states, seed {SEED_OF_CLUSTERS}, best one-to-one matching"
 
 
@@ -71,6 +76,31 @@ def state_scores(truth: Truth, z: np.ndarray) -> StateScores:
     means = KMeans(len(np.unique(state)), n_init=10, random_state=SEED_OF_CLUSTERS)
     clusters = means.fit_predict((rows - rows.mean(axis=0)) / spread)
     return StateScores(state_accuracy(rows, state, truth.half[intact] == 0), confusion(clusters, state))
+
+
+def coverage_score(truth: Truth, mean: np.ndarray, covariance: np.ndarray) -> float | None:
+    """Share of particles whose true z lies in the 90 % region of its posterior under N(0, 1): mean [N, d], covariance
+    [N, d, d]. None for a continuum of more than one coordinate."""
+    intact = truth.intact
+    features = _features(truth, intact)
+    if features is None:
+        return None
+    return coverage(mean[intact], covariance[intact], features, truth.half[intact] == 0, COVERAGE_LEVEL)
+
+
+def _features(truth: Truth, particles: np.ndarray) -> np.ndarray | None:
+    """Functions of the true conformation, one row per particle, of which the true z may be made up."""
+    motion = truth.motion
+    if not motion.continuous:
+        return (truth.state[particles, None] == np.unique(truth.state[particles])).astype(float)
+    if motion.dim != 1:
+        return None
+    known = truth.conformation[particles, 0]
+    if motion.circular:
+        turns = np.exp(1j * np.deg2rad(known)[:, None] * np.arange(CURVE // 2 + 1))
+        return np.concatenate([turns.real, turns[:, 1:].imag], 1)
+    low, high = known.min(), known.max()
+    return np.polynomial.legendre.legvander(2 * (known - low) / max(high - low, 1e-30) - 1, CURVE)
 
 
 def class_scores(truth: Truth, probability: np.ndarray) -> ClassScores:

@@ -20,6 +20,7 @@ from hypermol.simulation import (
     AT_Z,
     CLUSTERS,
     CLUSTERS_HOW,
+    COVERAGE_HOW,
     GAIN,
     GAIN_HOW,
     MEAN,
@@ -36,6 +37,7 @@ from hypermol.simulation import (
     as_states,
     class_scores,
     class_values,
+    coverage_score,
     gain_of,
     knowable,
     map_curves,
@@ -68,7 +70,7 @@ def evaluate_run(
     figures: Figures = {}
     if trained.has_latent:
         figures |= conformation_figures(trained.latent(), truth)
-    figures |= own_classes(trained, truth)
+    figures |= posterior_coverage(trained, truth) | own_classes(trained, truth)
     return figures | map_figures(trained, truth, particles, progress)
 
 
@@ -120,6 +122,16 @@ def _limit_of_states(held: Knowable | None) -> Figures:
 
 def _limit_how(what: str) -> str:
     return f"{what} under the true model, half 2: no method can do better on average"
+
+
+def posterior_coverage(trained: Trained, truth: Truth) -> Figures:
+    """How often the posterior of z contains the truth, of methods that state it before the prior is learned from z."""
+    path = trained.run.path / "estimates.npz"
+    found = trained.run.estimates() if path.exists() else {}
+    if "z_normal_covariance" not in found or not found["z_normal"].shape[1]:
+        return {}
+    share = coverage_score(truth, found["z_normal"], found["z_normal_covariance"])
+    return {} if share is None else {"true z inside the 90 % region": _figure(100 * share, "%", COVERAGE_HOW)}
 
 
 def own_classes(trained: Trained, truth: Truth) -> Figures:
