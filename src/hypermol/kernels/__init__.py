@@ -2,6 +2,7 @@
 
 from hypermol.kernels.box import require_even_box
 from hypermol.kernels.columns import insert_columns
+from hypermol.kernels.correlate import Correlation, correlate_poses
 from hypermol.kernels.dispatch import insert_grid, slice_grid
 from hypermol.kernels.grid import (
     grid_shape,

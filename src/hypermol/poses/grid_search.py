@@ -1,0 +1,179 @@
+"""Maximum-likelihood search over all rotations and shifts, from a coarse grid at low resolution to a fine one.
+
+A grid over SO(3) is halved level by level (Zhong et al. 2020, appendix A) while the band limit grows. Bounds on what
+the shells left out can still change prune nothing at the noise of cryo-EM, so a fixed number of candidates is kept at
+each level (cryoDRGN2: Zhong et al. 2021, section 3.3). All rotations and shifts of the coarsest grid are compared in
+one matrix product; from there on each candidate's shift climbs by Fisher scoring instead of being halved too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor
+
+from hypermol.errors import ConfigError
+from hypermol.imaging import (
+    rotations_at,
+    shift_phase,
+    slice_coordinates,
+    so3_grid,
+    spacing_deg,
+    subdivide,
+)
+from hypermol.kernels import slice_grid
+from hypermol.poses.scored import ScoredImages, cut
+from hypermol.posteriors import Hypotheses
+from hypermol.shapes import Complex, Float, Int
+
+_PRODUCT_NUMBERS = 1 << 26  # of all rotations × shifts × images that are held at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchLevels:
+    """How fine a search begins and ends, and how many candidates live.
+
+    first_order, last_order: of the rotation grid (2: 15°, 6: 0.94°). first_band: shells of the first level; they grow
+    by ``growth`` a level, up to ``band_limit`` (None: all). shift_range: fraction of the box that the molecule may be
+    off its centre, in each direction. kept: candidates after each level, the last number for all later ones.
+    """
+
+    first_order: int = 2
+    last_order: int = 6
+    first_band: int = 6
+    growth: float = 1.6
+    band_limit: int | None = None
+    shift_range: float = 0.08
+    kept: tuple[int, ...] = (24, 12, 6, 4)
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for levels that lead nowhere."""
+        if not 0 <= self.first_order <= self.last_order:
+            raise ConfigError(f"search: orders must grow from 0, found {self.first_order} to {self.last_order}")
+        if self.first_band < 1 or self.growth < 1 or not self.kept or min(self.kept) < 1 or self.shift_range < 0:
+            raise ConfigError(
+                f"search: band, growth and candidates must be at least 1, shifts at least 0, found {self}"
+            )
+
+    def band(self, order: int, largest: int) -> int:
+        """Shells that are compared at an order."""
+        most = largest if self.band_limit is None else min(self.band_limit, largest)
+        return min(most, round(self.first_band * self.growth ** (order - self.first_order)))
+
+    def kept_after(self, order: int) -> int:
+        """Candidates that go on from an order."""
+        return self.kept[min(order - self.first_order, len(self.kept) - 1)]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Candidates:
+    """What is left of a search: H poses for each of B particles, best first.
+
+    cell [B, H]: of the rotation grid, of the particle's *first image*; rotation [B, H, 3, 3] of the particle;
+    shift_px [B, H, 2 or 3]; log_likelihood [B, H] up to a constant.
+    """
+
+    cell: Int[Tensor, "b h"]
+    rotation: Float[Tensor, "b h 3 3"]
+    shift_px: Float[Tensor, "b h d"]
+    log_likelihood: Float[Tensor, "b h"]
+
+    def best(self, count: int) -> Candidates:
+        """The most likely ``count``, or all."""
+        row = self.log_likelihood.topk(min(count, self.log_likelihood.shape[1]), dim=1).indices
+        values = (self.cell, self.rotation, self.shift_px, self.log_likelihood)
+        return Candidates(*(value[torch.arange(len(row))[:, None], row] for value in values))
+
+    def hypotheses(self, pixel_size: float) -> Hypotheses:
+        """As estimators answer: shifts in Å."""
+        return Hypotheses(
+            rotation=self.rotation, shift=self.shift_px * pixel_size, log_weight=self.log_likelihood.float()
+        )
+
+
+def search_poses(
+    images: ScoredImages, grid: Complex[Tensor, "z y x 1"], levels: SearchLevels = SearchLevels()
+) -> Candidates:
+    """The most likely poses of images against one volume (a ``volume_to_grid``)."""
+    largest = images.lattice.band_limit
+    found = _coarsest(images.limit(levels.band(levels.first_order, largest)), grid, levels)
+    for order in range(levels.first_order + 1, levels.last_order + 1):
+        low = images.limit(levels.band(order, largest))
+        found = _scored(low, grid, _finer(found, images, order), _shift_step(low.lattice.band_limit, images))
+        found = found.best(levels.kept_after(order))
+    return found
+
+
+def _coarsest(images: ScoredImages, grid: Tensor, levels: SearchLevels) -> Candidates:
+    """All rotations and shifts of the first grid, of each particle's first image alone; then, with more images, of all
+    its images, along the shift that only those see."""
+    lattice, box = images.lattice, images.lattice.box
+    turned = so3_grid(levels.first_order).to(images.weight)
+    low = cut(grid, box, lattice.band_limit)
+    points = slice_coordinates(lattice.k, turned) * (grid.shape[0] / low.shape[0])
+    slices = slice_grid(low, points, low.shape[0] // 2)[..., 0]
+    step = _shift_step(lattice.band_limit, images)
+    shifts = _shift_grid(levels.shift_range * box, step, images.weight)
+    phase = shift_phase(lattice.k, shifts).conj()
+    power = 2 * images.weight[:, 0] @ slices.abs().square().T
+    table = torch.view_as_real(slices.resolve_conj()).flatten(-2).T.contiguous()
+    cells, at, value = [], [], []
+    size = max(1, _PRODUCT_NUMBERS // (len(turned) * len(shifts)))
+    for numerator, own in zip(images.numerator[:, 0].split(size), power.split(size), strict=True):
+        moved = torch.view_as_real((numerator[:, None] * phase).resolve_conj()).flatten(-2)
+        overlap, where = (2 * moved @ table).max(1)
+        score = overlap - own / 2
+        best, cell = score.topk(min(levels.kept_after(levels.first_order), score.shape[1]), dim=1)
+        cells.append(cell)
+        at.append(where.gather(1, cell))
+        value.append(best)
+    cell, shift = torch.cat(cells), shifts[torch.cat(at)] - images.image_shift_px[:, :1]
+    rotation = images.tilt[:, :1].mT @ turned[cell]
+    if images.shift_dim == 2:
+        return Candidates(cell, rotation, shift, torch.cat(value).double())
+    return _with_depth(images, grid, levels, Candidates(cell, rotation, shift, torch.cat(value).double()))
+
+
+def _with_depth(images: ScoredImages, grid: Tensor, levels: SearchLevels, found: Candidates) -> Candidates:
+    """Candidates of one image at several depths along its view, scored by all images of the particle."""
+    reach, step = levels.shift_range * images.lattice.box, _shift_step(images.lattice.band_limit, images)
+    depth = torch.arange(-math.ceil(reach / step), math.ceil(reach / step) + 1).to(found.shift_px) * step
+    flat = found.shift_px[:, :, None].expand(-1, -1, len(depth), -1)
+    seen = torch.cat([flat, depth[:, None].expand(*flat.shape[:-1], 1)], -1)
+    shift = (images.tilt[:, :1].mT[:, :, None] @ seen[..., None])[..., 0].flatten(1, 2)
+    cell = found.cell[:, :, None].expand(-1, -1, len(depth)).flatten(1)
+    rotation = found.rotation[:, :, None].expand(-1, -1, len(depth), -1, -1).flatten(1, 2)
+    unscored = Candidates(cell, rotation, shift, shift.new_zeros(shift.shape[:2]))
+    return _scored(images, grid, unscored, step).best(levels.kept_after(levels.first_order))
+
+
+def _finer(found: Candidates, images: ScoredImages, order: int) -> Candidates:
+    """The eight children of each candidate, at their parent's shift."""
+    cell = subdivide(found.cell, order - 1).flatten(1)
+    rotation = images.tilt[:, :1].mT @ rotations_at(cell, order).to(found.rotation)
+    shift = found.shift_px.repeat_interleave(8, dim=1)
+    return Candidates(cell, rotation, shift, found.log_likelihood.repeat_interleave(8, dim=1))
+
+
+def _scored(images: ScoredImages, grid: Tensor, at: Candidates, reach_px: float) -> Candidates:
+    value, shift = images.log_likelihood(grid, at.rotation, at.shift_px, reach_px)
+    return dataclasses.replace(at, shift_px=shift, log_likelihood=value)
+
+
+def _shift_step(band_limit: int, images: ScoredImages) -> float:
+    """Pixels that turn the phase of the finest shell by a quarter of a cycle."""
+    return images.lattice.box / (4 * max(band_limit, 1))
+
+
+def _shift_grid(reach: float, step: float, like: Tensor) -> Float[Tensor, "t 2"]:
+    """Shifts within a square of ± reach, px."""
+    count = math.ceil(reach / step - 0.5) if reach > 0 else 0
+    axis = torch.arange(-count, count + 1).to(like) * step
+    return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).flatten(0, 1)
+
+
+def finest_spacing_deg(levels: SearchLevels) -> float:
+    """In-plane step of the last grid."""
+    return spacing_deg(levels.last_order)

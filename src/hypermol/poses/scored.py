@@ -1,0 +1,100 @@
+"""A batch whose candidate poses are compared with slices of a volume; shifts climb to their best on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from hypermol.imaging import Lattice, image_rotations, image_shifts
+from hypermol.kernels import correlate_poses
+from hypermol.shapes import Complex, Float
+
+if TYPE_CHECKING:
+    from hypermol.particles import Batch
+
+_MARGIN = 2  # nodes beyond the band of a grid that was cut: those of the corners
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredImages:
+    """B particles of J images as the likelihood of a pose needs them: C X w/σ² and C² w/σ², [B, J, P]; 0 where there
+    is no image. tilt [B, J, 3, 3]; image_shift_px [B, J, 2]."""
+
+    numerator: Complex[Tensor, "b j p"]
+    weight: Float[Tensor, "b j p"]
+    tilt: Float[Tensor, "b j 3 3"]
+    image_shift_px: Float[Tensor, "b j 2"]
+    lattice: Lattice
+
+    @staticmethod
+    def of(batch: Batch) -> ScoredImages:
+        """The images of a batch; its poses are not looked at."""
+        scaled = batch.ctf * batch.lattice.weight / batch.variance * batch.valid[..., None]
+        shift = batch.image_shift / batch.pixel_size
+        return ScoredImages(scaled * batch.images, scaled * batch.ctf, batch.tilt, shift, batch.lattice)
+
+    @property
+    def shift_dim(self) -> int:
+        """2, or 3 where images were taken at a tilt, which see the third component."""
+        flat = torch.eye(3, dtype=self.tilt.dtype, device=self.tilt.device)
+        return 2 if self.tilt.shape[1] == 1 and bool((self.tilt == flat).all()) else 3
+
+    def limit(self, band_limit: int) -> ScoredImages:
+        """The same images up to a shell."""
+        lattice = self.lattice.limit(band_limit)
+        numerator, weight = self.numerator[..., : lattice.size], self.weight[..., : lattice.size]
+        return ScoredImages(numerator, weight, self.tilt, self.image_shift_px, lattice)
+
+    def log_likelihood(
+        self,
+        grid: Complex[Tensor, "z y x 1"],
+        rotation: Float[Tensor, "b h 3 3"],
+        shift_px: Float[Tensor, "b h d"],
+        reach_px: float = 0.0,
+    ) -> tuple[Float[Tensor, "b h"], Float[Tensor, "b h d"]]:
+        """log p of H poses per particle, up to a constant, and their shifts after one step of Fisher's scoring of at
+        most ``reach_px`` (the likelihood is then that of its quadratic model); float64."""
+        box, (particles, images) = self.lattice.box, self.tilt.shape[:2]
+        turned = image_rotations(rotation, self.tilt).transpose(1, 2).flatten(0, 1)
+        moved = image_shifts(shift_px, self.tilt, self.image_shift_px).transpose(1, 2).flatten(0, 1)
+        flat = self.numerator.flatten(0, 1), self.weight.flatten(0, 1)
+        grid = cut(grid, box, self.lattice.band_limit)
+        found = correlate_poses(grid, *flat, turned.contiguous(), moved.contiguous(), self.lattice.k, box)
+        value = (found.overlap - found.power / 2).unflatten(0, (particles, images)).sum(1)
+        if reach_px <= 0:
+            return value, shift_px
+        seen = self.tilt[:, :, :2, : shift_px.shape[-1]].double()
+        gradient = torch.einsum("bjxd,bjhx->bhd", seen, found.gradient.unflatten(0, (particles, images)))
+        information = found.information[..., [[0, 1], [1, 2]]].unflatten(0, (particles, images))
+        bend = torch.einsum("bjxd,bjhxy,bjye->bhde", seen, information, seen)
+        step = _solve(bend, gradient)
+        step = step * (reach_px / step.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+        rise = (gradient * step).sum(-1) - 0.5 * torch.einsum("bhd,bhde,bhe->bh", step, bend, step)
+        return value + rise, shift_px + step.to(shift_px.dtype)
+
+
+def cut(grid: Complex[Tensor, "z y x c"], box: int, band_limit: int) -> Complex[Tensor, "a b c d"]:
+    """The middle of a Fourier half grid that holds a band: less memory to walk through."""
+    middle, oversampling = grid.shape[0] // 2, grid.shape[0] // box
+    reach = oversampling * band_limit + _MARGIN
+    reach += reach % 2
+    if reach >= middle:
+        return grid
+    inside = slice(middle - reach, middle + reach)
+    return grid[inside, inside, : reach + 1].contiguous()
+
+
+def _solve(matrix: Float[Tensor, "b h d d"], vector: Float[Tensor, "b h d"]) -> Float[Tensor, "b h d"]:
+    """matrix⁻¹ vector of many small positive matrices, a little ridge added: one that sees nothing moves nothing."""
+    size = vector.shape[-1]
+    ridge = 1e-6 * matrix.diagonal(dim1=-2, dim2=-1).mean(-1).clamp(min=1e-30)
+    matrix = matrix + ridge[..., None, None] * torch.eye(size, dtype=matrix.dtype, device=matrix.device)
+    if size == 2:  # in closed form: a batched solver costs more than the slices
+        (a, b), (_, d) = (row.unbind(-1) for row in matrix.unbind(-2))
+        x, y = vector.unbind(-1)
+        return torch.stack([d * x - b * y, a * y - b * x], -1) / (a * d - b * b)[..., None]
+    solution: Tensor = torch.linalg.solve(matrix, vector)
+    return solution
