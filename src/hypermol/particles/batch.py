@@ -57,6 +57,10 @@ class Batch:
         """Particles ``start`` to ``stop`` of the batch."""
         return replace(self, **{n: v[start:stop] for n, v in self._tensors().items()})
 
+    def take(self, rows: Int[torch.Tensor, " b"]) -> Batch:
+        """Some particles of the batch, by their places in it."""
+        return replace(self, **{n: v[rows] for n, v in self._tensors().items()})
+
     def limit(self, band_limit: int) -> Batch:
         """The same particles with shells above ``band_limit`` left out (a prefix of the packed pixels)."""
         lattice = self.lattice.limit(band_limit)

@@ -1,7 +1,17 @@
-"""Estimators of the pose: one file each, all returning Hypotheses; and the search that they share."""
+"""Estimators of the pose: one file each, all returning Hypotheses; and the searches that they share."""
 
 from hypermol.poses.given import GivenPose, GivenPoseEstimator
-from hypermol.poses.grid_search import Candidates, SearchLevels, search_poses
+from hypermol.poses.grid_search import Candidates, SearchLevels, order_for, search_poses
+from hypermol.poses.local_search import refine_poses
 from hypermol.poses.scored import ScoredImages
 
-__all__ = ["Candidates", "GivenPose", "GivenPoseEstimator", "ScoredImages", "SearchLevels", "search_poses"]
+__all__ = [
+    "Candidates",
+    "GivenPose",
+    "GivenPoseEstimator",
+    "ScoredImages",
+    "SearchLevels",
+    "order_for",
+    "refine_poses",
+    "search_poses",
+]

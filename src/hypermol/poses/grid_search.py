@@ -28,6 +28,7 @@ from hypermol.poses.scored import ScoredImages, cut
 from hypermol.posteriors import Hypotheses
 from hypermol.shapes import Complex, Float, Int
 
+_DEGREES_TIMES_SHELLS = 31.0
 _PRODUCT_NUMBERS = 1 << 26  # of all rotations × shifts × images that are held at a time
 
 
@@ -79,6 +80,11 @@ class Candidates:
     rotation: Float[Tensor, "b h 3 3"]
     shift_px: Float[Tensor, "b h d"]
     log_likelihood: Float[Tensor, "b h"]
+
+    @property
+    def first(self) -> tuple[Float[Tensor, "b 3 3"], Float[Tensor, "b d"], Float[Tensor, " b"]]:
+        """The most likely pose of each particle: rotation, shift in pixels, log-likelihood."""
+        return self.rotation[:, 0], self.shift_px[:, 0], self.log_likelihood[:, 0]
 
     def best(self, count: int) -> Candidates:
         """The most likely ``count``, or all."""
@@ -174,6 +180,9 @@ def _shift_grid(reach: float, step: float, like: Tensor) -> Float[Tensor, "t 2"]
     return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).flatten(0, 1)
 
 
-def finest_spacing_deg(levels: SearchLevels) -> float:
-    """In-plane step of the last grid."""
-    return spacing_deg(levels.last_order)
+def order_for(band_limit: int) -> int:
+    """The rotation grid whose steps are about as fine as ``band_limit`` shells can tell apart: 30° / shells."""
+    order = 0
+    while spacing_deg(order) > _DEGREES_TIMES_SHELLS / band_limit:
+        order += 1
+    return order

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hypermol.imaging import Lattice, image_rotations, image_shifts
 from hypermol.kernels import correlate_poses
-from hypermol.shapes import Complex, Float
+from hypermol.shapes import Complex, Float, Int
 
 if TYPE_CHECKING:
     from hypermol.particles import Batch
@@ -41,6 +41,17 @@ class ScoredImages:
         """2, or 3 where images were taken at a tilt, which see the third component."""
         flat = torch.eye(3, dtype=self.tilt.dtype, device=self.tilt.device)
         return 2 if self.tilt.shape[1] == 1 and bool((self.tilt == flat).all()) else 3
+
+    def take(self, rows: Int[Tensor, " r"]) -> ScoredImages:
+        """Some particles, by their places."""
+        kept = self.numerator[rows], self.weight[rows], self.tilt[rows], self.image_shift_px[rows]
+        return ScoredImages(*kept, self.lattice)
+
+    def coarser(self, band_limit: int, box: int) -> ScoredImages:
+        """The same images up to a shell, in a box of fewer, larger pixels over the same field of view."""
+        low = self.limit(band_limit)
+        shift = self.image_shift_px * (box / self.lattice.box)
+        return ScoredImages(low.numerator, low.weight, low.tilt, shift, low.lattice.in_box(box))
 
     def limit(self, band_limit: int) -> ScoredImages:
         """The same images up to a shell."""
