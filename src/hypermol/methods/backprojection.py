@@ -52,8 +52,8 @@ class BackProjection:
     def _maps(self, context: BuildContext) -> Callable[[State, dict[str, Tensor]], State]:
         def apply(state: State, totals: dict[str, Tensor]) -> State:
             sums = Accumulators.view(totals[SUMS], context.box, self.oversampling)
-            maps = form_maps(sums, context.pixel_size, context.seed)
-            return State(tensors={**maps.named_maps(), **_curves(maps)}, data=_words(maps))
+            tensors, words = maps_and_words(sums, context)
+            return State(tensors=tensors, data=words)
 
         return apply
 
@@ -77,12 +77,23 @@ class BackProjection:
 
 BACKPROJECTION = BackProjection()
 
+SHARED = "the halves share their poses"
+
+
+def maps_and_words(
+    sums: Accumulators, context: BuildContext, independence: str = "accumulators", note: str = SHARED
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The maps of ``ConsensusMaps`` and their FSC curves, and what metrics.json says of them. Uses the sums up."""
+    maps = form_maps(sums, context.pixel_size, context.seed)
+    maps = dataclasses.replace(maps, curves=dataclasses.replace(maps.curves, independence=independence))
+    return {**maps.named_maps(), **_curves(maps)}, _words(maps, note)
+
 
 def _curves(maps: ConsensusMaps) -> dict[str, Tensor]:
     return {f"fsc_{name}": torch.as_tensor(curve) for name, curve in maps.curves.named().items()}
 
 
-def _words(maps: ConsensusMaps) -> dict[str, Any]:
+def _words(maps: ConsensusMaps, reason: str) -> dict[str, Any]:
     """What metrics.json will say."""
     curves = maps.curves
     how = {
@@ -91,7 +102,7 @@ def _words(maps: ConsensusMaps) -> dict[str, Any]:
         "corrected": "the masked FSC less what the mask alone makes (phases randomised from shell "
         f"{curves.first_randomised})",
     }
-    note = f"; independence: {curves.independence} (the halves share their poses)"
+    note = f"; independence: {curves.independence} ({reason})"
     metrics = {
         f"resolution_{name}": {"value": curves.resolution(name), "unit": "Å", "how": words + note}
         for name, words in how.items()

@@ -1,0 +1,94 @@
+"""Ab initio: a map and poses from images alone, by stochastic gradient from random starts, then ``refine``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
+
+from torch import Tensor
+
+from hypermol.engine import Phase, Program, State, Step
+from hypermol.methods import refined_map
+from hypermol.methods.abinitio_steps import Steps
+from hypermol.methods.method import Results
+from hypermol.methods.refine import phases
+from hypermol.methods.refine_steps import Steps as RefineSteps
+from hypermol.specs import BuildContext, Count, Portion, Share, register
+
+
+@register("method", "abinitio")
+@dataclasses.dataclass(frozen=True)
+class AbInitio:
+    """Each start: a map from random poses at low resolution, then steps of searched batches of half set 1. The start
+    under which half set 2 is most likely goes on into ``refine``."""
+
+    name: str = "abinitio"
+    source: str = "Punjani et al. 2017, Nat. Methods 14:290 (stochastic gradient); Cappé & Moulines 2009 (its steps)"
+    starts: Annotated[Count, "random beginnings, the best chosen by the other half set"] = 3
+    first_shells: Annotated[Count, "resolution of a start, in shells (cycles per box)"] = 10
+    last_shells: Annotated[Count, "resolution at its end"] = 12
+    images: Annotated[Count, "particles that a start looks at, again and again where there are fewer"] = 10_000
+    step: Annotated[Share, "how much of a map each batch replaces"] = 0.2
+    batch_size: Annotated[Count, "particles at a time (of both half sets)"] = 500
+    start: Annotated[Share, "share of Nyquist of the found map that refinement trusts"] = 0.25
+    search_passes: Annotated[Count, "of refinement, with every pose searched anew"] = 3
+    local_passes: Annotated[Count, "of refinement, with poses refined where they are"] = 4
+    shift_range: Annotated[Portion, "how far a molecule may be off centre, in boxes"] = 0.08
+    kept: Annotated[Count, "candidates that a search keeps after its first level; fewer later"] = 24
+
+    represents = "voxel grid in Fourier space, one per half set"
+    infers = "pose, by search"
+    optimises = "likelihood of poses and map, by stochastic gradient, then in turns"
+    needs_poses = False
+    fewest_per_half = 50
+
+    @property
+    def microbatch(self) -> int:
+        """Particles per contribution."""
+        return self.batch_size
+
+    def program(self, context: BuildContext) -> Program:
+        """Every start, the choice, and refinement of the chosen map."""
+        steps, refining = Steps(self, context), RefineSteps(self, context)
+        found: list[Phase] = []
+        seen = 0  # a phase ends by the particles that all phases before it have seen too
+
+        def add(name: str, step: Step, images: int, enter: Callable[[State], State]) -> None:
+            nonlocal seen
+            seen += images
+            passes = math.ceil(images / context.count)
+            found.append(Phase(name, (step,), passes, self.batch_size, images=seen, enter=enter))
+
+        random, climb = Step(steps.scatter, steps.moved), Step(steps.climb, steps.moved)
+        for number in range(self.starts):
+            name = f"start {number + 1} of {self.starts}"
+            add(f"{name}, random", random, self.batch_size, partial(steps.anew, number=number))
+            add(f"{name}, climb", climb, 2 * self.images, lambda state: state)
+            add(f"{name}, sharpen", climb, self.images, steps.sharper)
+        choice = Step(steps.judge, lambda state, totals: refining.begun(*steps.chosen(state, totals)))
+        found.append(
+            Phase(
+                "choose",
+                (choice,),
+                1,
+                self.batch_size,
+                apply_every=None,
+                images=seen + steps.judged,
+                enter=steps.gathered,
+            )
+        )
+        return Program(steps.initial, (*found, *phases(self, refining)))
+
+    def results(self, state: State, context: BuildContext) -> Results:
+        """See ``refined_map``."""
+        return refined_map.results(state)
+
+    def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
+        """The map of all particles, once per row asked for."""
+        return refined_map.decoder(state)
+
+
+ABINITIO = AbInitio()

@@ -1,0 +1,74 @@
+"""Refinement of poses and map of a rigid molecule: each half set against its own map (gold standard)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from torch import Tensor
+
+from hypermol.engine import Phase, Program, State, Step
+from hypermol.methods import refined_map
+from hypermol.methods.method import Results
+from hypermol.methods.refine_steps import Steps
+from hypermol.specs import BuildContext, Count, Dimension, Portion, Share, register
+
+
+@register("method", "refine")
+@dataclasses.dataclass(frozen=True)
+class Refine:
+    """Search of all poses against the half set's own map, then refinement near them, the resolution growing as far as
+    the half maps agree."""
+
+    name: str = "refine"
+    source: str = "Penczek et al. 1994 (projection matching); Scheres & Chen 2012, Nat. Methods 9:853 (gold standard)"
+    reference: Annotated[str, "map to begin with (MRC); default: back projection from the given poses"] = ""
+    start: Annotated[Share, "share of Nyquist of the reference that is trusted"] = 0.25
+    search_passes: Annotated[Dimension, "with every pose searched anew; 0: from the given ones on"] = 3
+    local_passes: Annotated[Count, "with poses refined where they are"] = 4
+    shift_range: Annotated[Portion, "how far a molecule may be off centre, in boxes"] = 0.08
+    kept: Annotated[Count, "candidates that a search keeps after its first level; fewer later"] = 24
+    batch_size: Annotated[Count, "particles at a time"] = 256
+
+    represents = "voxel grid in Fourier space, one per half set"
+    infers = "pose, by search"
+    optimises = "maximum likelihood of poses, closed-form posterior of the map, in turns"
+    needs_poses = False
+    fewest_per_half = 10
+
+    @property
+    def microbatch(self) -> int:
+        """Particles per contribution."""
+        return self.batch_size
+
+    def program(self, context: BuildContext) -> Program:
+        """Search, refine, and the final maps. Raises ConfigError where there is neither a reference nor poses."""
+        steps = Steps(self, context)
+        return Program(steps.initial, phases(self, steps))
+
+    def results(self, state: State, context: BuildContext) -> Results:
+        """See ``refined_map``."""
+        return refined_map.results(state)
+
+    def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
+        """The map of all particles, once per row asked for."""
+        return refined_map.decoder(state)
+
+
+REFINE = Refine()
+
+
+def phases(settings: Any, steps: Steps) -> tuple[Phase, ...]:
+    """Passes over all particles from a reference on; ``abinitio``, whose settings are called the same, ends so."""
+    search, local = Step(steps.search, steps.half_maps), Step(steps.climb, steps.half_maps)
+    size = settings.batch_size
+
+    def phase(name: str, step: Step, passes: int) -> Phase:
+        return Phase(name, (step,), passes, size, apply_every=None, shuffle=False)
+
+    return (
+        *((phase("search", search, settings.search_passes),) if settings.search_passes else ()),
+        phase("refine", local, settings.local_passes),
+        phase("final maps", Step(steps.climb, steps.final_maps), 1),
+    )

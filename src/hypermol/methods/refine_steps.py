@@ -1,0 +1,147 @@
+"""The steps of ``refine``: where each image looks from, given its half set's map; and the maps that follow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hypermol.engine import Contribution, Draws, State
+from hypermol.errors import ConfigError
+from hypermol.imaging import spacing_deg
+from hypermol.kernels import volume_to_grid
+from hypermol.maps import centred_sphere, filtered, low_pass, read_map
+from hypermol.methods.backprojection import maps_and_words
+from hypermol.methods.refined_map import INDEPENDENCE, REASON
+from hypermol.metrics import fsc, resolution
+from hypermol.poses import ScoredImages, SearchLevels, order_for, refine_poses, search_poses
+from hypermol.reconstruction import Accumulators, fourier_gain, half_map, insertion, molecule_mask, profile_volume
+from hypermol.specs import BuildContext
+
+BEYOND = 4  # shells beyond those in which the half maps agree that poses are still compared in
+AGREEMENT = 0.143
+FIRST_ORDER = 2
+PACE = 4  # shells by which the band may grow in one pass
+Found = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclasses.dataclass
+class Steps:
+    """State: maps [2, D, D, D] of the halves, filtered; mask; table: rotation, shift (Å), log_likelihood; data: band.
+
+    ``settings``: a ``Refine`` or what has its fields.
+    """
+
+    settings: Any
+    context: BuildContext
+
+    def __post_init__(self) -> None:
+        self._sliced: tuple[Tensor | None, list[Tensor]] = None, []
+
+    def initial(self) -> State:
+        """Both halves begin with the reference, low-passed: finer detail would be shared and not found."""
+        context = self.context
+        data = {"box": context.box, "pixel_size": context.pixel_size, "points": context.points}
+        return self.begun(State(data=data), self._reference())
+
+    def begun(self, state: State, reference: Tensor) -> State:
+        """``state`` with this map for both halves."""
+        box, last = self.context.box, self.context.box // 2 - 1
+        band = min(last, max(6, round(self.settings.start * last)))
+        low = low_pass(reference, 1.0, box / band)
+        tensors = {"maps": torch.stack([low, low]), "mask": centred_sphere(box).to(low.device)}
+        return State(tensors=tensors, data={**state.data, "band": band})
+
+    def search(self, state: State, batch: Any, draws: Draws) -> Contribution:
+        """Every pose anew."""
+        band = int(state.data["band"])
+        last = max(FIRST_ORDER, order_for(band))
+        kept = tuple(max(2, self.settings.kept >> level) for level in range(last - FIRST_ORDER + 1))
+        levels = SearchLevels(FIRST_ORDER, last, min(6, band), shift_range=self.settings.shift_range, kept=kept)
+
+        def find(images: ScoredImages, rows: Tensor, grid: Tensor) -> Found:
+            return search_poses(images, grid, levels).first
+
+        return self._aligned(state, batch, find)
+
+    def climb(self, state: State, batch: Any, draws: Draws) -> Contribution:
+        """Poses refined from where they are: those of the last pass, or those of the file."""
+        band, known = int(state.data["band"]), state.table
+        if "rotation" in known:
+            rotation, shift = known["rotation"][batch.particle], known["shift"][batch.particle]
+        else:
+            rotation, shift = batch.rotation, batch.shift
+
+        def find(images: ScoredImages, rows: Tensor, grid: Tensor) -> Found:
+            step = spacing_deg(order_for(band)) / 2
+            return refine_poses(images, grid, rotation[rows], shift[rows] / batch.pixel_size, step)
+
+        return self._aligned(state, batch, find)
+
+    def half_maps(self, state: State, totals: dict[str, Tensor]) -> State:
+        """New maps of the halves, each filtered by what they agree on; the band in which they are compared next."""
+        box, pixel_size = self.context.box, self.context.pixel_size
+        sums = Accumulators.view(totals["sums"], box).symmetrise()
+        first, second = half_map(sums, 0), half_map(sums, 1)
+        unmasked = fsc(first, second, centred_sphere(box))
+        mean = filtered((first + second) / 2, profile_volume(fourier_gain(unmasked), box))
+        mask, _ = molecule_mask(mean, pixel_size, resolution(unmasked, pixel_size, AGREEMENT))
+        curve = fsc(first, second, mask)
+        gain = profile_volume(curve.clamp(min=0), box)  # of a half map: signal over signal and noise
+        maps = torch.stack([filtered(half * mask, gain) for half in (first, second)])
+        band = int(state.data["band"])
+        agreed = int((curve > AGREEMENT).int().cumprod(0).sum()) - 1
+        wanted = min(max(agreed + BEYOND, 6), band + PACE, box // 2 - 1)
+        return State(tensors={"maps": maps, "mask": mask}, data={**state.data, "band": wanted})
+
+    def final_maps(self, state: State, totals: dict[str, Tensor]) -> State:
+        """What is left to the user."""
+        sums = Accumulators.view(totals["sums"], self.context.box)
+        tensors, words = maps_and_words(sums, self.context, INDEPENDENCE, REASON)
+        return State(tensors=tensors, data={**state.data, **words})
+
+    def _aligned(self, state: State, batch: Any, find: Callable[[ScoredImages, Tensor, Tensor], Found]) -> Contribution:
+        """Poses of the particles of each half against its own map; all images inserted at theirs."""
+        images = ScoredImages.of(batch.limit(int(state.data["band"])))
+        count, device = batch.size, batch.images.device
+        rotation = torch.empty(count, 3, 3, device=device)
+        shift_px, value = torch.empty(count, images.shift_dim, device=device), torch.empty(count, device=device)
+        for half, grid in enumerate(self._grids(state)):
+            rows = torch.nonzero(batch.half == half)[:, 0]
+            if len(rows):
+                turned, moved, likely = find(images.take(rows), rows, grid)
+                rotation[rows], shift_px[rows], value[rows] = turned.float(), moved.float(), likely.float()
+        shift = shift_px * batch.pixel_size
+        placed = insertion(dataclasses.replace(batch, rotation=rotation, shift=shift))
+        found = {"rotation": rotation, "shift": shift, "log_likelihood": value}
+        return Contribution({"sums": placed}, found, {"nll": -value.double().sum()})
+
+    def _grids(self, state: State) -> list[Tensor]:
+        """Fourier grids of the halves' maps, made once per pass."""
+        maps = state.tensors["maps"]
+        if self._sliced[0] is not maps:
+            self._sliced = maps, [volume_to_grid(half) for half in maps]
+        return self._sliced[1]
+
+    def _reference(self) -> Tensor:
+        given = self.settings.reference
+        if self.context.consensus is None and (not given or not self.settings.search_passes):
+            raise ConfigError(
+                "these particles have no poses to begin from: give a map with --set reference=MAP.mrc and let "
+                "search_passes be 1 or more, or let `-m abinitio` find a map"
+            )
+        if not given:
+            found: Tensor = self.context.consensus()  # type: ignore[misc]
+            return found
+        map_, pixel_size = read_map(given)
+        box = self.context.box
+        if map_.shape[-1] != box or abs(pixel_size / self.context.pixel_size - 1) > 0.01:
+            raise ConfigError(
+                f"reference: {Path(given)} has {map_.shape[-1]} px of {pixel_size:.4g} Å, expected that of the images: "
+                f"{box} px of {self.context.pixel_size:.4g} Å"
+            )
+        return map_.float()
