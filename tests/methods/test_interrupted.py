@@ -20,12 +20,15 @@ from hypermol.runs import Run
 
 ENCODER = {"conformation.hidden": 16, "conformation.layers": 1}
 CLASSES = {"component_passes": 4, "start_passes": 4, "passes": 5, "joint_passes": 2}
+REFINED = {"search_passes": 1, "local_passes": 1, "kept": 2}
 JOBS = {
     "cryodrgn": {**TINY_Z, **ENCODER, "phases.0.march_start": 0.5},
     "autodecoder": TINY_Z,
     "neural-homogeneous": TINY,
     "backprojection": {"batch_size": 10},
     "covariance": {"z_dim": 2, "choose": False, "columns": 6, "subspace": 4, "batch_size": 10},
+    "abinitio": {**REFINED, "starts": 2, "images": 20, "first_shells": 3, "last_shells": 4, "batch_size": 20},
+    "refine": {**REFINED, "batch_size": 10},
     "classify": {**CLASSES, "classes": 3, "restarts": 0, "batch_size": 20, "start_band": 0.8},
 }
 MOMENTS = {"backprojection": (1,), "classify": (2, 7, 12, 17)}

@@ -43,7 +43,7 @@ class AbInitio:
     infers = "pose, by search"
     optimises = "likelihood of poses and map, by stochastic gradient, then in turns"
     needs_poses = False
-    fewest_per_half = 50
+    fewest_per_half = 20
 
     @property
     def microbatch(self) -> int:

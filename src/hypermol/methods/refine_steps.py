@@ -31,7 +31,8 @@ Found = tuple[Tensor, Tensor, Tensor]
 
 @dataclasses.dataclass
 class Steps:
-    """State: maps [2, D, D, D] of the halves, filtered; mask; table: rotation, shift (Å), log_likelihood; data: band.
+    """State: maps [2, D, D, D] of the halves, filtered; mask; table: rotation, shift (Å), log_likelihood; data:
+    band; posed: whether the table holds a pose of every particle.
 
     ``settings``: a ``Refine`` or what has its fields.
     """
@@ -54,7 +55,7 @@ class Steps:
         band = min(last, max(6, round(self.settings.start * last)))
         low = low_pass(reference, 1.0, box / band)
         tensors = {"maps": torch.stack([low, low]), "mask": centred_sphere(box).to(low.device)}
-        return State(tensors=tensors, data={**state.data, "band": band})
+        return State(tensors=tensors, data={**state.data, "band": band, "posed": False})
 
     def search(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """Every pose anew."""
@@ -71,7 +72,7 @@ class Steps:
     def climb(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """Poses refined from where they are: those of the last pass, or those of the file."""
         band, known = int(state.data["band"]), state.table
-        if "rotation" in known:
+        if state.data["posed"]:  # the table fills up during the first pass
             rotation, shift = known["rotation"][batch.particle], known["shift"][batch.particle]
         else:
             rotation, shift = batch.rotation, batch.shift
@@ -96,7 +97,7 @@ class Steps:
         band = int(state.data["band"])
         agreed = int((curve > AGREEMENT).int().cumprod(0).sum()) - 1
         wanted = min(max(agreed + BEYOND, 6), band + PACE, box // 2 - 1)
-        return State(tensors={"maps": maps, "mask": mask}, data={**state.data, "band": wanted})
+        return State(tensors={"maps": maps, "mask": mask}, data={**state.data, "band": wanted, "posed": True})
 
     def final_maps(self, state: State, totals: dict[str, Tensor]) -> State:
         """What is left to the user."""
