@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling docs-figures test-triton clean
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio docs-figures test-triton clean
 
 # make demo: simulate a molecule that moves, reconstruct it, and write a report.
 demo: $(VENV)/.ready
@@ -56,6 +56,9 @@ bench-demo: $(VENV)/.ready
 
 bench-fast-engine: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.fast_engine
+
+bench-abinitio: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.ab_initio
 
 bench-kernels: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.grid_kernels
