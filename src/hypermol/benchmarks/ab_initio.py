@@ -1,6 +1,6 @@
 """`make bench-abinitio`: a rigid molecule from images alone, over several seeds, beside what the true map allows.
 
-homogeneous, 5,000 × 64 px, SNR 0.1, CTF, shifts up to ±5 px; `hypermol train -m abinitio` from random starts, which never
+homogeneous, 5,000 × 64 px, SNR 0.1, CTF, shifts up to ±5 px; `hypermol train -m abinitio` from random starts; it never
 reads the poses of the file. Wanted, of every seed: median errors of pose at most 1.25 × those of the same search
 against the true map; FSC 0.5 with the truth within one shell of the back projection from true poses; 15 minutes of two
 cores, all starts counted.
