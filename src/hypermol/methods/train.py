@@ -16,7 +16,7 @@ from hypermol.methods.job import Conduct, Job, make_ready
 from hypermol.methods.masks import settled_mask
 from hypermol.methods.method import Results
 from hypermol.methods.record import run_config, run_method, run_particles, run_preparation
-from hypermol.particles import Particles, Preparation, check_preparation
+from hypermol.particles import Particles, Preparation, check_preparation, write_posed
 from hypermol.runs import Run, refuse_existing
 
 
@@ -102,6 +102,10 @@ def _work(run: Run, job: Job, seed: int, conduct: Conduct) -> Run:
 def _write_results(run: Run, job: Job, results: Results, state: State, conduct: Conduct) -> None:
     if results.estimates:
         run.save_estimates({**_per_particle(job.particles), **results.estimates})
+    if "rotation" in results.estimates and job.particles.document is not None:
+        out = run.path / f"particles{job.particles.path.suffix}"
+        write_posed(job.particles, results.estimates["rotation"], results.estimates["shift"], out)
+        conduct.report({"event": "note", "text": f"the particles with the poses found: {out}"})
     run.volumes.mkdir(exist_ok=True)
     for name, volume in results.maps.items():
         write_map(run.volumes / f"{name}.mrc", volume, job.source.pixel_size)

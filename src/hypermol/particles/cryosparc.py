@@ -7,7 +7,7 @@ images times blob/sign are bright particles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,11 +58,26 @@ class CsDocument:
 
     def write_rows(self, rows: NDArray[np.int64], out: Path) -> None:
         """Write only these rows (0-based). Raises DataError where the file has changed since it was read."""
+        self._write(self._read()[rows], out)
+
+    def write_fields(self, rows: NDArray[np.int64], fields: Mapping[str, NDArray], out: Path) -> None:
+        """Write these rows with some fields' values: in place of the old ones, or added at the end."""
+        data = self._read()[rows]
+        whole = {name: data[name] for name in data.dtype.names or ()} | dict(fields)
+        table = np.empty(len(data), [(name, values.dtype, values.shape[1:]) for name, values in whole.items()])
+        for name, values in whole.items():
+            table[name] = values
+        self._write(table, out)
+
+    def _read(self) -> NDArray:
         data = read_cs(self.path)
         if len(data) != self.rows:
             raise DataError(f"{self.path}: the file has changed since it was read; read it again")
+        return data
+
+    def _write(self, data: NDArray, out: Path) -> None:
         try:
-            write_with(out, lambda file: np.lib.format.write_array(file, data[rows], allow_pickle=False))
+            write_with(out, lambda file: np.lib.format.write_array(file, data, allow_pickle=False))
         except OSError as error:
             raise DataError(f"{out}: cannot be written ({error.strerror or error})") from None
 

@@ -8,7 +8,7 @@ A table keeps the lines of the file as they are, so that a selection can leave o
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -232,14 +232,45 @@ class StarDocument:
 
         Raises DataError where the file has changed since it was read.
         """
+        lines, table = self._read()
+        kept = set(np.asarray(rows).tolist())
+        dropped = {int(n) - 1 for i, n in enumerate(table.numbers) if i not in kept}
+        write_text(out, "\n".join(line for i, line in enumerate(lines) if i not in dropped))
+
+    def write_columns(self, rows: NDArray[np.int64], columns: Mapping[str, Sequence[str]], out: Path) -> None:
+        """Write the file with these rows (0-based, in increasing order) and their words in some columns of the particle
+        table: in place of the old ones, or added at the end. All other words and blocks stay.
+
+        Raises DataError where the file has changed since it was read, or the table is no table of rows.
+        """
+        lines, table = self._read()
+        if not table.is_loop:
+            raise DataError(f"{self.path}: data_{table.name} holds one row of single values; write it as a table")
+        names = [*table.columns, *(name for name in columns if name not in table)]
+        place = {int(table.numbers[row]) - 1: turn for turn, row in enumerate(rows)}
+        old = {int(number) - 1 for number in table.numbers}
+        first = min(old)
+        header = max(i for i, line in enumerate(lines[:first]) if line.strip().split()[:1] == ["loop_"])
+        written = [*lines[: header + 1], *(f"_{name} #{i}" for i, name in enumerate(names, start=1))]
+        for i, line in enumerate(lines[first:], start=first):
+            if i not in old:
+                written.append(line)
+            elif i in place:
+                words = dict(zip(table.columns, split_line(line)))
+                words |= {name: values[place[i]] for name, values in columns.items()}
+                written.append(" ".join(_quoted(words[name]) for name in names))
+        write_text(out, "\n".join(written))
+
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the particle table."""
+        return self._read()[1].columns
+
+    def _read(self) -> tuple[list[str], StarTable]:
         text = read_text(self.path)
         tables = parse_star(text)
         if len(tables) <= self.table or len(tables[self.table]) != self.rows:
             raise DataError(f"{self.path}: the file has changed since it was read; read it again")
-        lines = text.split("\n")
-        kept = set(np.asarray(rows).tolist())
-        dropped = {int(n) - 1 for i, n in enumerate(tables[self.table].numbers) if i not in kept}
-        write_text(out, "\n".join(line for i, line in enumerate(lines) if i not in dropped))
+        return text.split("\n"), tables[self.table]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,0 +1,70 @@
+"""The original file with poses that were found: its other columns in place, so that it goes on to any program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hypermol.errors import DataError
+from hypermol.imaging.rotations import matrix_to_euler, matrix_to_rotvec
+from hypermol.particles.cryosparc import CsDocument
+from hypermol.particles.model import Particles
+from hypermol.particles.relion import ANGLES
+from hypermol.particles.star import StarDocument
+
+
+def write_posed(particles: Particles, rotation: NDArray, shift: NDArray, out: Path) -> None:
+    """Write the particles with these poses (rotation [N, 3, 3]; shift [N, 2 or 3], Å) and their half sets.
+
+    Star: rlnAngleRot, -Tilt, -Psi, rlnOriginXAngst, -YAngst (pixels in files of RELION 3.0), rlnRandomSubset; cs:
+    alignments3D/pose, shift, psize_A, split. Raises DataError where there is no file to write again (a plain stack).
+    """
+    images = np.argsort(particles.row, kind="stable")
+    owner = particles.image_particle[images]
+    turned, moved = _of_images(particles, rotation, shift)
+    turned, moved, half = turned[images], moved[images], particles.half[owner]
+    rows, document = particles.row[images], particles.document
+    if isinstance(document, StarDocument):
+        document.write_columns(rows, _star_columns(document, turned, moved, half, particles.pixel_size), out)
+    elif isinstance(document, CsDocument):
+        document.write_fields(rows, _cs_fields(turned, moved, half, particles.pixel_size), out)
+    else:
+        raise DataError(f"{out}: {particles.path} is no star or cs file, in which poses could be written")
+
+
+def _of_images(particles: Particles, rotation: NDArray, shift: NDArray) -> tuple[NDArray, NDArray]:
+    """Poses of images: R_ij = A_ij R_i, t_ij = [A_ij τ_i]_xy + s_ij."""
+    owner = particles.image_particle
+    turned, moved = rotation[owner].astype(np.float64), shift[owner].astype(np.float64)
+    if particles.tilt is not None:
+        whole = np.zeros((len(owner), 3))
+        whole[:, : moved.shape[1]] = moved
+        turned, moved = particles.tilt @ turned, np.einsum("mab,mb->ma", particles.tilt, whole)
+    moved = moved[:, :2]
+    return turned, moved if particles.image_shift is None else moved + particles.image_shift
+
+
+def _star_columns(
+    document: StarDocument, rotation: NDArray, shift: NDArray, half: NDArray, pixel_size: float
+) -> dict[str, list[str]]:
+    known = document.columns()
+    in_pixels = "rlnOriginXAngst" not in known and ("rlnOriginX" in known or "rlnOpticsGroup" not in known)
+    angles = matrix_to_euler(torch.from_numpy(rotation)).numpy()
+    origin = -shift / pixel_size if in_pixels else -shift
+    ending = "" if in_pixels else "Angst"
+    columns = {name: [f"{v:.6f}" for v in angles[:, i]] for i, name in enumerate(ANGLES)}
+    columns |= {f"rlnOrigin{axis}{ending}": [f"{v:.6f}" for v in origin[:, i]] for i, axis in enumerate("XY")}
+    return columns | {"rlnRandomSubset": [str(int(h) + 1) for h in half]}
+
+
+def _cs_fields(rotation: NDArray, shift: NDArray, half: NDArray, pixel_size: float) -> dict[str, NDArray]:
+    vector = matrix_to_rotvec(torch.from_numpy(rotation.transpose(0, 2, 1).copy())).numpy()
+    return {
+        "alignments3D/pose": vector.astype(np.float32),
+        "alignments3D/shift": (-shift / pixel_size).astype(np.float32),
+        "alignments3D/psize_A": np.full(len(shift), pixel_size, np.float32),
+        "alignments3D/split": half.astype(np.uint32),
+    }
