@@ -68,7 +68,12 @@ class AbInitio:
             add(f"{name}, random", random, self.batch_size, partial(steps.anew, number=number))
             add(f"{name}, climb", climb, 2 * self.images, lambda state: state)
             add(f"{name}, sharpen", climb, self.images, steps.sharper)
-        choice = Step(steps.judge, lambda state, totals: refining.begun(*steps.chosen(state, totals)))
+
+        def choose(state: State, totals: dict[str, Tensor]) -> State:
+            chosen, maps = steps.chosen(state, totals)
+            return refining.begun(chosen, maps[0])
+
+        choice = Step(steps.judge, choose)
         found.append(
             Phase(
                 "choose",

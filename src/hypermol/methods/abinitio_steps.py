@@ -1,4 +1,7 @@
-"""The steps of ``abinitio``: maps grown from random poses on half set 1, and the choice among them by half set 2."""
+"""The steps of ab initio: maps grown from random poses on half set 1, and the choice among starts by half set 2.
+
+A start holds one map, or one per class; an image counts for every class and every pose that it may belong to.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +17,28 @@ from hypermol.kernels import volume_to_grid
 from hypermol.maps import soft_sphere
 from hypermol.methods.particle_images import smallest_box
 from hypermol.poses import Candidates, ScoredImages, SearchLevels, order_for, search_poses
-from hypermol.reconstruction import LinearInsertion, LinearSums, insertion
+from hypermol.reconstruction import ClassInsertion, LinearSums, insertion
 from hypermol.specs import BuildContext
 
 FIRST_ORDER = 2
 FIRST_BAND = 6
 JUDGED = 2000  # particles, of both halves, by which the starts are told apart
 FOUND = "found-"
+LEAST_SHARE = 0.01  # of an image: poses and classes that are less likely are left out of the sums
 
 
 @dataclasses.dataclass
 class Steps:
-    """State: map [b, b, b] of the present start, in a box as small as its band allows; sums, what it is solved from;
-    found-0 …: the maps of the starts that are over, [D, D, D]; data: band. ``settings``: an ``AbInitio``."""
+    """State: maps [K, b, b, b] of the present start, in a box as small as its band allows; sums, what they are solved
+    from; found-0 …: the maps of the starts that are over; data: band. ``settings``: an ``AbInitio``, or what has its
+    fields; ``classes``: K."""
 
     settings: Any
     context: BuildContext
+    classes: int = 1
 
     def __post_init__(self) -> None:
-        self._sliced: tuple[Tensor | None, Tensor | None] = None, None
+        self._sliced: tuple[Tensor | None, list[Tensor]] = None, []
 
     @property
     def judged(self) -> int:
@@ -45,7 +51,7 @@ class Steps:
         return State(data={"box": context.box, "pixel_size": context.pixel_size, "points": context.points})
 
     def anew(self, state: State, number: int) -> State:
-        """Start ``number``, from nothing; the map of the one before is kept."""
+        """Start ``number``, from nothing; the maps of the one before are kept."""
         tensors = self._with_found(state, number - 1)
         return State(tensors, state.table, {**state.data, "band": self._band(self.settings.first_shells)})
 
@@ -53,7 +59,7 @@ class Steps:
         """More shells: sums begin again, on a finer grid."""
         band, box = self._band(self.settings.last_shells), self.context.box
         tensors = {name: tensor for name, tensor in state.tensors.items() if name != "sums"}
-        tensors["map"] = rebox(tensors["map"], smallest_box(band, box))
+        tensors["maps"] = rebox(tensors["maps"], smallest_box(band, box))
         return State(tensors, state.table, {**state.data, "band": band})
 
     def gathered(self, state: State) -> State:
@@ -61,61 +67,67 @@ class Steps:
         return State(self._with_found(state, self.settings.starts - 1), state.table, state.data)
 
     def scatter(self, state: State, batch: Any, draws: Draws) -> Contribution:
-        """Images of half set 1 at random poses."""
-        rotation = quaternion_to_matrix(draws.normal("rotation", 4))
-        shift = rotation.new_zeros(batch.size, 2)
-        return self._inserted(state, batch, rotation, shift)
+        """Images of half set 1 at random poses, each in a random class."""
+        rows = torch.nonzero(batch.half == 0)[:, 0]
+        rotation = quaternion_to_matrix(draws.normal("rotation", 4))[rows]
+        label = (draws.uniform("class") * self.classes).long().clamp(max=self.classes - 1)[rows]
+        share = torch.nn.functional.one_hot(label, self.classes).to(rotation)
+        return self._inserted(state, batch.take(rows), rotation, rotation.new_zeros(len(rows), 2), share)
 
     def climb(self, state: State, batch: Any, draws: Draws) -> Contribution:
-        """Images of half set 1 where the present map says that they look from."""
-        rows = torch.nonzero(batch.half == 0)[:, 0]
-        found = self._searched(state, batch.take(rows), self._grid(state))
-        rotation, shift_px, value = found.first
-        moved = shift_px * self._pixel_size(state)
-        contribution = self._inserted(state, batch.take(rows), rotation, moved)
+        """Images of half set 1 where the present maps say that they look from, in every class by its share."""
+        used = batch.take(torch.nonzero(batch.half == 0)[:, 0])
+        found = [self._searched(state, used, grid) for grid in self._grids(state)]
+        value = torch.stack([one.log_likelihood for one in found], 1)
+        share = value.flatten(1).softmax(1).unflatten(1, value.shape[1:]).float()
+        image, label, pose = torch.nonzero(share > LEAST_SHARE, as_tuple=True)
+        rotation = torch.stack([one.rotation for one in found], 1)[image, label, pose]
+        shift = torch.stack([one.shift_px for one in found], 1)[image, label, pose] * self._pixel_size(state)
+        own = torch.nn.functional.one_hot(label, self.classes) * share[image, label, pose][:, None]
+        contribution = self._inserted(state, used.take(image), rotation, shift, own)
+        likely = value.flatten(1).logsumexp(1).sum()
         # particles of the other half count as well: sums are turned into means over the batch
-        return dataclasses.replace(contribution, info={"nll": -value.sum() * (batch.size / max(1, len(rows)))})
+        return dataclasses.replace(contribution, info={"nll": -likely * (batch.size / max(1, used.size))})
 
     def moved(self, state: State, totals: dict[str, Tensor]) -> State:
-        """The map of sums that forget: a step of stochastic gradient, scaled by the data's own curvature."""
+        """The maps of sums that forget: a step of stochastic gradient, scaled by the data's own curvature."""
         band, fresh = int(state.data["band"]), totals["sums"]
         old = state.tensors.get("sums")
         sums = fresh if old is None else old * (1 - self.settings.step) + fresh
         box = fresh.shape[1] // 2
-        whole = LinearSums.completed(sums[:1].clone(), box, 1)[0]
-        power = self.context.signal_amplitude.double().square()[None, : box // 2]
+        power = self.context.signal_amplitude.double().square()[None, : box // 2].to(sums.device)
         mask = soft_sphere(box, 3 * box / 8, box / 10).to(sums.device)
-        map_ = whole.solve(power.to(sums.device), band)[0] * mask
-        return State({**state.tensors, "sums": sums, "map": map_}, state.table, state.data)
+        maps = torch.stack([part.solve(power, band)[0] * mask for part in _of_classes(sums[0], box, self.classes)])
+        return State({**state.tensors, "sums": sums, "maps": maps}, state.table, state.data)
 
     def judge(self, state: State, batch: Any, draws: Draws) -> Contribution:
-        """Log-likelihood of images of half set 2, each at its best pose, under the map of each start."""
+        """Log-likelihood of images of half set 2, each at its best poses, under the maps of each start."""
         unseen = batch.take(torch.nonzero(batch.half == 1)[:, 0])
         values = []
         for number in range(self.settings.starts):
-            map_ = state.tensors[f"{FOUND}{number}"]
-            values.append(self._searched(state, unseen, volume_to_grid(map_)).first[2].double().sum())
+            grids = [volume_to_grid(map_) for map_ in state.tensors[f"{FOUND}{number}"]]
+            found = torch.stack([self._searched(state, unseen, grid).log_likelihood for grid in grids], 1)
+            values.append(found.flatten(1).logsumexp(1).double().sum())
         return Contribution({"likelihood": torch.stack([*values, values[0].new_tensor(float(unseen.size))])})
 
     def chosen(self, state: State, totals: dict[str, Tensor]) -> tuple[State, Tensor]:
-        """The map of the start under which half set 2 is most likely, [D, D, D], and a state that says so."""
+        """A state with the maps of the start under which half set 2 is most likely, and those maps, [K, D, D, D]."""
         *values, count = totals["likelihood"].tolist()
         best = max(range(len(values)), key=values.__getitem__)
         lead = [f"{(value - values[best]) / max(count, 1):.2f}" for value in values]
         words = (
-            f"start {best + 1} of {len(values)} was chosen: half set 2 is most likely under its map "
-            f"(nats per particle below it: {', '.join(lead)})"
+            f"start {best + 1} of {len(values)} was chosen: half set 2 is most likely under what it found "
+            f"(nats per particle beside it: {', '.join(lead)})"
         )
-        map_ = rebox(state.tensors[f"{FOUND}{best}"], self.context.box)
-        return State({}, {}, {**state.data, "notes": [words]}), map_
+        maps = rebox(state.tensors[f"{FOUND}{best}"], self.context.box)
+        return State({}, {}, {**state.data, "notes": [words]}), maps
 
-    def _inserted(self, state: State, batch: Any, rotation: Tensor, shift: Tensor) -> Contribution:
+    def _inserted(self, state: State, batch: Any, rotation: Tensor, shift: Tensor, share: Tensor) -> Contribution:
         band = int(state.data["band"])
-        rows = torch.nonzero(batch.half == 0)[:, 0]
-        used = dataclasses.replace(batch, rotation=rotation, shift=shift).take(rows).limit(band)
-        images = insertion(used).coarser(band, smallest_box(band, self.context.box))
-        one = images.weight.new_ones(len(images.half), 1)
-        return Contribution({"sums": LinearInsertion(images, one, one[..., None])})
+        placed = dataclasses.replace(batch, rotation=rotation, shift=shift).limit(band)
+        images = insertion(placed).coarser(band, smallest_box(band, self.context.box))
+        owner = torch.nonzero(batch.valid)[:, 0]
+        return Contribution({"sums": ClassInsertion(images, share[owner], share[owner])})
 
     def _searched(self, state: State, batch: Any, grid: Tensor) -> Candidates:
         band, box = int(state.data["band"]), grid.shape[0] // 2
@@ -126,22 +138,26 @@ class Steps:
         )
         return search_poses(images, grid, levels)
 
-    def _grid(self, state: State) -> Tensor:
-        """Fourier grid of the present map, made once per update."""
-        map_ = state.tensors["map"]
-        known, grid = self._sliced
-        if known is not map_ or grid is None:
-            grid = volume_to_grid(map_)
-            self._sliced = map_, grid
-        return grid
+    def _grids(self, state: State) -> list[Tensor]:
+        """Fourier grids of the present maps, made once per update."""
+        maps = state.tensors["maps"]
+        if self._sliced[0] is not maps:
+            self._sliced = maps, [volume_to_grid(map_) for map_ in maps]
+        return self._sliced[1]
 
     def _with_found(self, state: State, number: int) -> dict[str, Tensor]:
         kept = {name: tensor for name, tensor in state.tensors.items() if name.startswith(FOUND)}
-        return kept | ({f"{FOUND}{number}": state.tensors["map"]} if number >= 0 else {})
+        return kept | ({f"{FOUND}{number}": state.tensors["maps"]} if number >= 0 else {})
 
     def _band(self, shells: int) -> int:
         return min(shells, self.context.box // 2 - 1)
 
     def _pixel_size(self, state: State) -> float:
-        """Å per pixel of the present map's box."""
-        return self.context.pixel_size * self.context.box / state.tensors["map"].shape[-1]
+        """Å per pixel of the present maps' box."""
+        return self.context.pixel_size * self.context.box / state.tensors["maps"].shape[-1]
+
+
+def _of_classes(sums: Tensor, box: int, classes: int) -> list[LinearSums]:
+    """The sums of each class by themselves: a record of ``ClassInsertion`` is one of a single channel per class."""
+    parts = torch.stack([sums[..., 3 * c : 3 * c + 3] for c in range(classes)])
+    return LinearSums.completed(parts, box, 1)
