@@ -30,9 +30,10 @@ class AbInitio:
     starts: Annotated[Count, "random beginnings, the best chosen by the other half set"] = 3
     first_shells: Annotated[Count, "resolution of a start, in shells (cycles per box)"] = 10
     last_shells: Annotated[Count, "resolution at its end"] = 12
-    images: Annotated[Count, "particles that a start looks at, again and again where there are fewer"] = 10_000
-    step: Annotated[Share, "how much of a map each batch replaces"] = 0.2
-    batch_size: Annotated[Count, "particles at a time (of both half sets)"] = 500
+    images: Annotated[Count, "particles that a start looks at, again and again where there are fewer"] = 14_000
+    step: Annotated[Share, "how much of a map each batch replaces"] = 0.15
+    first_batch: Annotated[Count, "particles at a time of a start's first half (of both half sets)"] = 200
+    batch_size: Annotated[Count, "particles at a time later (of both half sets)"] = 500
     start: Annotated[Share, "share of Nyquist of the found map that refinement trusts"] = 0.25
     search_passes: Annotated[Count, "of refinement, with every pose searched anew"] = 3
     local_passes: Annotated[Count, "of refinement, with poses refined where they are"] = 4
@@ -54,20 +55,22 @@ class AbInitio:
         """Every start, the choice, and refinement of the chosen map."""
         steps, refining = Steps(self, context), RefineSteps(self, context)
         found: list[Phase] = []
-        seen = 0  # a phase ends by the particles that all phases before it have seen too
+        size, seen = self.batch_size, 0  # a phase ends by the particles that all phases before it have seen too
 
-        def add(name: str, step: Step, images: int, enter: Callable[[State], State]) -> None:
+        def add(name: str, step: Step, images: int, size: int, enter: Callable[[State], State]) -> None:
             nonlocal seen
             seen += images
             passes = math.ceil(images / context.count)
-            found.append(Phase(name, (step,), passes, self.batch_size, images=seen, enter=enter))
+            found.append(Phase(name, (step,), passes, size, images=seen, enter=enter))
 
         random, climb = Step(steps.scatter, steps.moved), Step(steps.climb, steps.moved)
         for number in range(self.starts):
             name = f"start {number + 1} of {self.starts}"
-            add(f"{name}, random", random, self.batch_size, partial(steps.anew, number=number))
-            add(f"{name}, climb", climb, 2 * self.images, lambda state: state)
-            add(f"{name}, sharpen", climb, self.images, steps.sharper)
+            add(f"{name}, random", random, size, size, partial(steps.anew, number=number))
+            # both half sets are read and one is used; small batches first, whose noise leaves poor maps again
+            add(f"{name}, climb", climb, self.images, self.first_batch, lambda state: state)
+            add(f"{name}, settle", climb, self.images // 2, size, lambda state: state)
+            add(f"{name}, sharpen", climb, self.images // 2, size, steps.sharper)
 
         def choose(state: State, totals: dict[str, Tensor]) -> State:
             chosen, maps = steps.chosen(state, totals)
