@@ -122,6 +122,9 @@ def test_train_says_what_it_works_on_before_it_begins(made: Path, tmp_path: Path
     assert read_map(run / "volumes" / "consensus.mrc")[1] == pytest.approx(16.0)
 
 
+HOMOGENEOUS = ("backprojection", "neural-homogeneous", "refine", "abinitio")
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: Path, method: str) -> None:
     run = tmp_path / "run"
@@ -133,8 +136,10 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
     given["auto"] = given["ppca"]
     given["covariance"] = ("z_dim=2", "choose=false", "columns=6", "subspace=4")
     given["classify"] = ("classes=2", "choose=false", "start_passes=3", "passes=3")
+    given["refine"] = ("search_passes=1", "local_passes=1", "kept=2")
+    given["abinitio"] = (*given["refine"], "starts=1", "images=80", "first_shells=4", "last_shells=5")
     said = done("train", made / "particles.star", "-m", method, "-o", run, *settings(*given.get(method, ())))
-    assert ("hypermol analyze" in said.out) == (method not in ("backprojection", "neural-homogeneous"))
+    assert ("hypermol analyze" in said.out) == (method not in HOMOGENEOUS)
     if method == "backprojection":
         assert "resolution masked:" in said.out
         refused("analyze", run, words=["infers nothing per particle", "hypermol methods"])

@@ -5,6 +5,7 @@ The time of a search does not depend on what its network has learned: a new one 
 
 import sys
 import time
+from importlib import import_module
 
 import numpy as np
 import torch
@@ -12,19 +13,17 @@ import torch
 
 def main(star: str, count: int, hidden: int) -> None:
     """cryoDRGN's defaults of `abinit`: shells 12 to 32 (at most half the box), 8 poses kept, four halvings."""
-    from cryodrgn import models
-    from cryodrgn.dataset import ImageDataset
-    from cryodrgn.lattice import Lattice
-    from cryodrgn.pose_search import PoseSearch
-
-    data = ImageDataset(star, lazy=False, ind=np.arange(count))
-    lattice = Lattice(data.D, extent=0.5)
+    models, dataset, lattices, searches = (
+        import_module(f"cryodrgn.{name}") for name in ("models", "dataset", "lattice", "pose_search")
+    )
+    data = dataset.ImageDataset(star, lazy=False, ind=np.arange(count))
+    lattice = lattices.Lattice(data.D, extent=0.5)
     shape = {"activation": torch.nn.ReLU, "feat_sigma": 0.5}
     network = models.get_decoder(3, data.D, 3, hidden, "hartley", "gaussian", **shape)
     network.eval()
     side = data.D - 1
     settings = {"base_healpy": 2, "t_extent": 10, "t_ngrid": 7, "niter": 4, "nkeptposes": 8}
-    search = PoseSearch(network, lattice, 12, min(32, side // 2), **settings)
+    search = searches.PoseSearch(network, lattice, 12, min(32, side // 2), **settings)
     images = torch.stack([torch.as_tensor(data[i]["y"]).reshape(-1) for i in range(count)]).float()
     started = time.process_time(), time.perf_counter()
     with torch.no_grad():

@@ -55,10 +55,12 @@ class AbInitio:
         """Every start, the choice, and refinement of the chosen map."""
         steps, refining = Steps(self, context), RefineSteps(self, context)
         found: list[Phase] = []
-        size, seen = self.batch_size, 0  # a phase ends by the particles that all phases before it have seen too
+        size, largest = self.batch_size, max(self.first_batch, self.batch_size)
+        seen = 0  # a phase ends by the particles that all phases before it have seen too
 
         def add(name: str, step: Step, images: int, size: int, enter: Callable[[State], State]) -> None:
             nonlocal seen
+            images = max(images, min(largest, context.count))  # the batch that ended a phase may have gone beyond it
             seen += images
             passes = math.ceil(images / context.count)
             found.append(Phase(name, (step,), passes, size, images=seen, enter=enter))

@@ -96,7 +96,7 @@ class Steps:
         maps = torch.stack([filtered(half * mask, gain) for half in (first, second)])
         band = int(state.data["band"])
         agreed = int((curve > AGREEMENT).int().cumprod(0).sum()) - 1
-        wanted = min(max(agreed + BEYOND, 6), band + PACE, box // 2 - 1)
+        wanted = max(band, min(agreed + BEYOND, band + PACE, box // 2 - 1))  # never less: noise would make it swing
         return State(tensors={"maps": maps, "mask": mask}, data={**state.data, "band": wanted, "posed": True})
 
     def final_maps(self, state: State, totals: dict[str, Tensor]) -> State:

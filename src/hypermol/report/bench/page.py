@@ -71,18 +71,22 @@ def _overview(found: Sequence[Contest], rows: Sequence[Row]) -> str:
     lead = f"{len(found)} problems, {counts['done']} runs done" + (f"; {others}, listed below" if others else "") + "."
     tiny = any(row["tier"] == "tiny" for row in rows)
     note = paragraph("Problems of the tiny tier show that everything works, not who is better.", "note") if tiny else ""
-    return paragraph(lead, "lead") + note + _legend() + _matrix(found)
+    return paragraph(lead, "lead") + note + _legend(found) + _matrix(found)
 
 
-def _legend() -> str:
-    items = "".join(f'<span><i style="background:{colour}"></i>{name}</span>' for name, colour in COLOURS.items())
+def _legend(found: Sequence[Contest]) -> str:
+    """The colours of those who take part."""
+    here = {str(row["family"]) for contest in found for line in contest.lines for row in line.rows}
+    shown = {name: colour for name, colour in COLOURS.items() if name in here}
+    items = "".join(f'<span><i style="background:{colour}"></i>{name}</span>' for name, colour in shown.items())
     return f'<div class="legend">{items}</div>'
 
 
 def _matrix(found: Sequence[Contest]) -> str:
     """Problems × entrants by each problem's principal figure, the best entrant without help marked."""
     names = list(dict.fromkeys(line.entrant for contest in found for line in contest.lines))
-    head = "".join(f"<th scope='col'>{text(name)}</th>" for name in names)
+    narrow = [text(name).replace("-", "-<wbr>").replace("_", "_<wbr>") for name in names]
+    head = "".join(f"<th scope='col'>{name}</th>" for name in narrow)
     body = "".join(_matrix_row(contest, names) for contest in found)
     return (
         '<div class="scroll"><table class="data matrix"><thead><tr><th scope="col">problem</th>'
