@@ -10,6 +10,7 @@ products of the coarsest level. What it misses: its likelihood beside an exhaust
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import torch
 
 from hypermol.benchmarks import cryodrgn_search
-from hypermol.benchmarks.circumstances import ROOT, write_result
+from hypermol.benchmarks.circumstances import ROOT, circumstances, write_result
 from hypermol.benchmarks.exhaustive_search import exhaustive_search
 from hypermol.benchmarks.measure import simulated
 from hypermol.benchmarks.outside import find_cryodrgn
@@ -30,6 +31,7 @@ from hypermol.simulation import Truth
 
 SIZES = {64: None, 128: 32}
 """Boxes, and the shells that are compared in each (None: all)."""
+PARTS = ("time", "cryodrgn", "exhaustive")
 CORNER_BYTES = 64
 EQUAL = 0.01
 """Nats by which a likelihood may be lower and still count as no worse: rounding of single precision."""
@@ -39,22 +41,27 @@ def main(arguments: list[str] | None = None) -> None:
     """Time, compare, and write the result file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=512, help="timed")
-    parser.add_argument("--exhaustive", type=int, default=50, help="images compared with an exhaustive search; 0: none")
-    parser.add_argument("--peer-images", type=int, default=64, help="searched by cryoDRGN; 0: none")
+    parser.add_argument("--exhaustive", type=int, default=50, help="images compared with an exhaustive search")
+    parser.add_argument("--peer-images", type=int, default=64, help="images searched by cryoDRGN")
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS, help="the others stay as they were")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "pose-search")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "pose-search.json")
     chosen = parser.parse_args(arguments)
-    rows = [_timed(chosen.work, box, band, chosen.images, chosen.seed) for box, band in SIZES.items()]
     problem = "homogeneous, SNR 0.1, CTF, shifts up to 5 px; the true map"
-    content: dict[str, Any] = {"command": "make bench-pose-search", "problem": problem}
-    content |= {"threads": torch.get_num_threads(), "images": chosen.images, "rows": rows}
-    write_result(chosen.out, content)
-    if chosen.peer_images:
-        content["cryodrgn 4.3.1"] = _peer(_data(chosen.work, 64, chosen.images, chosen.seed), chosen.peer_images)
-        write_result(chosen.out, content)
-    if chosen.exhaustive:
-        content["exhaustive"] = _compared(chosen.work, chosen.images, chosen.exhaustive, chosen.seed)
+    content: dict[str, Any] = {"command": "make bench-pose-search", "problem": problem, "images": chosen.images}
+    if chosen.out.exists():
+        known = json.loads(chosen.out.read_text())
+        content |= {part: known[part] for part in PARTS if part in known}
+    for part in chosen.parts:
+        if part == "time":
+            rows = [_timed(chosen.work, box, band, chosen.images, chosen.seed) for box, band in SIZES.items()]
+            found: dict[str, Any] = {"threads": torch.get_num_threads(), "rows": rows}
+        elif part == "cryodrgn":
+            found = _peer(_data(chosen.work, 64, chosen.images, chosen.seed), chosen.peer_images)
+        else:
+            found = _compared(chosen.work, chosen.images, chosen.exhaustive, chosen.seed)
+        content[part] = {"commit": circumstances()["commit"], **found}
         write_result(chosen.out, content)
     print(f"written: {chosen.out}")
 
@@ -115,7 +122,7 @@ def _compared(work: Path, count: int, compared: int, seed: int) -> dict[str, Any
 
 
 def _peer(data: Path, count: int) -> dict[str, Any]:
-    python = find_cryodrgn().parent / "python"
+    python = find_cryodrgn() / "python"
     script = Path(cryodrgn_search.__file__)
     done = subprocess.run(
         [str(python), str(script), str(data / "particles.star"), str(count), "256"],
@@ -124,7 +131,7 @@ def _peer(data: Path, count: int) -> dict[str, Any]:
         check=True,
     )
     cpu, wall = map(float, done.stdout.split()[-2:])
-    return {"images": count, "network": "3x256", "cpu_s_per_image": cpu, "wall_s_per_image": wall}
+    return {"version": "4.3.1", "images": count, "network": "3x256", "cpu_s_per_image": cpu, "wall_s_per_image": wall}
 
 
 if __name__ == "__main__":
