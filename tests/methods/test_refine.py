@@ -7,7 +7,10 @@ from hypermol.errors import ConfigError
 from hypermol.maps import align_maps, low_pass, read_map, write_map
 from hypermol.methods import configured, find_method, rebuild, train
 from hypermol.metrics import fsc, pose_scores
+from hypermol.particles import read_particles
 from hypermol.simulation import Recipe, Truth, simulate
+from hypermol.validation import validate_run
+from hypermol.validation.evaluate import map_figures, pose_figures
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,13 @@ def test_a_rough_map_is_enough_to_find_every_pose(molecule, tmp_path):
     assert "independence: models" in metric["how"]
     assert metric["value"] < 14
     assert rebuild(run).map_of(3).shape == (32, 32, 32)
+    posed = read_particles(run.path / "particles.star", datadir=folder)
+    np.testing.assert_allclose(posed.rotation, run.estimates()["rotation"], atol=1e-5)
+    figures = map_figures(rebuild(run), truth, 2, lambda done, total: None)
+    assert figures["FSC of consensus map, whole map"]["value"] > 0.7
+    assert pose_figures(rebuild(run), truth)["median rotation error"]["value"] == np.median(found.rotation_deg)
+    with pytest.raises(ConfigError, match="frames of their own"):
+        validate_run(run)
 
 
 def test_given_poses_are_made_better(molecule, tmp_path):

@@ -21,7 +21,8 @@ def made(folder, name, **settings):
 def trained(folder, truth, maps):
     """A finished method that shows ``maps(particle)``."""
     run = SimpleNamespace(path=folder / "run", volumes=folder / "run" / "volumes", estimates=dict)
-    return SimpleNamespace(run=run, box=truth.box, map_of=maps, has_latent=True)
+    given = SimpleNamespace(needs_poses=True)
+    return SimpleNamespace(run=run, method=given, box=truth.box, map_of=maps, has_latent=True)
 
 
 def values(figures):

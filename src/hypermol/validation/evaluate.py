@@ -11,9 +11,9 @@ import numpy as np
 from torch import Tensor
 
 from hypermol.errors import ConfigError
-from hypermol.maps import read_map
+from hypermol.maps import align_maps, read_map, transform_map
 from hypermol.methods import Trained, rebuild
-from hypermol.metrics import ClassScores, DirectionScore, fsc_mean
+from hypermol.metrics import ClassScores, DirectionScore, fsc_mean, pose_scores
 from hypermol.particles import images_fingerprint, read_particles
 from hypermol.runs import Run, fingerprint
 from hypermol.simulation import (
@@ -71,6 +71,8 @@ def evaluate_run(
     if trained.has_latent:
         figures |= conformation_figures(trained.latent(), truth)
     figures |= posterior_coverage(trained, truth) | own_classes(trained, truth)
+    if finds_poses(trained):
+        figures |= pose_figures(trained, truth)
     return figures | map_figures(trained, truth, particles, progress)
 
 
@@ -148,6 +150,33 @@ def _classes(name: str, scores: ClassScores, how: str) -> Figures:
     return {title: _figure(value, unit, how) for title, (value, unit, _) in class_values(name, scores).items()}
 
 
+def finds_poses(trained: Trained) -> bool:
+    """Whether the run's poses are its own: its maps then have a frame of their own too."""
+    return not trained.method.needs_poses and (trained.run.path / "estimates.npz").exists()
+
+
+def pose_figures(trained: Trained, truth: Truth) -> Figures:
+    """Errors of poses that the run found, after one alignment of all particles, both hands tried."""
+    found, rows, planar = trained.run.estimates(), truth.intact, truth.shift.shape[1] == 2
+    shift, known = (found["shift"][rows], truth.shift[rows]) if planar else (None, None)
+    scores = pose_scores(found["rotation"][rows], truth.rotation[rows], shift, known, pixel_size=truth.pixel_size)
+    how = "poses found, after one rotation, one origin and the better hand; median over particles"
+    errors = {"rotation": (scores.overall.rotation_deg, "°"), "direction": (scores.overall.direction_deg, "°")}
+    if planar:
+        errors["shift"] = scores.overall.shift_px, "px"
+    return {
+        f"median {name} error": _figure(float(np.median(values)), unit, how) for name, (values, unit) in errors.items()
+    }
+
+
+def _into_frame_of(truth: Truth, trained: Trained) -> Callable[[Tensor], Tensor]:
+    """What takes a map of the run into the truth's frame: the rotation, shift and hand of its consensus map."""
+    if not finds_poses(trained):
+        return lambda map_: map_
+    frame = align_maps(_back_projection(trained)["consensus map"], truth.mean_map().float())
+    return lambda map_: transform_map(map_.float(), frame.rotation, frame.shift_px, frame.mirrored)
+
+
 def map_figures(trained: Trained, truth: Truth, count: int, progress: Callable[[int, int], None]) -> Figures:
     """FSC of maps at the z of random intact particles with their true maps, beside that of two consensus maps."""
     if truth.box != trained.box:
@@ -155,8 +184,9 @@ def map_figures(trained: Trained, truth: Truth, count: int, progress: Callable[[
             f"the run's maps have {trained.box} px and the true maps {truth.box}; train without --set box"
         )
     chosen = truth.sample(count)
-    rivals = {MEAN: truth.mean_map(), **_back_projection(trained)}
-    maps = (trained.map_of(int(particle)) for particle in chosen)
+    laid = _into_frame_of(truth, trained)
+    rivals = {MEAN: truth.mean_map(), **{name: laid(map_) for name, map_ in _back_projection(trained).items()}}
+    maps = (laid(trained.map_of(int(particle))) for particle in chosen)
     curves = map_curves(truth, chosen, maps, rivals, truth_masks(truth), progress)
     base = f"{len(chosen)} random particles, FSC with their own true maps in one truth-derived mask, mean over shells"
     figures: Figures = {}

@@ -118,6 +118,11 @@ def _strongest(motion: Motion) -> dict[str, Any] | None:
 
 def _require_inferred(run: Run) -> None:
     method = run_method(run)
+    if not method.needs_poses:
+        raise ConfigError(
+            f"{run.path}: {method.name} finds poses, so that two of its runs have frames of their own and cannot be "
+            "compared yet; its half maps are of independent halves already (resolution in metrics.json)"
+        )
     if told(method):
         raise ConfigError(
             f"{run.path}: {method.name} is told z and does not infer it, so that two halves can only agree about it; "
