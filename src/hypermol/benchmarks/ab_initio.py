@@ -14,17 +14,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.measure import hypermol, simulated
+from hypermol.benchmarks.measure import free_folder, hypermol, simulated
 from hypermol.imaging import spacing_deg
 from hypermol.kernels import volume_to_grid
 from hypermol.maps import align_maps, read_map
 from hypermol.metrics import PoseErrors, fsc, pose_errors, pose_scores
 from hypermol.particles import ImageSource, read_particles
 from hypermol.poses import ScoredImages, SearchLevels, refine_poses, search_poses
-from hypermol.reconstruction import consensus
+from hypermol.reconstruction import consensus, first_below
 from hypermol.runs import Run
 from hypermol.simulation import Truth
 
@@ -50,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         folder = chosen.work / f"n{chosen.n}-d{chosen.box}-snr{chosen.snr:g}-seed{seed}"
         settings = [f"shift_px={chosen.shift:g}", "ctf=true"]
         data = simulated("homogeneous", folder / "data", chosen.n, chosen.box, chosen.snr, seed, settings)
-        run = _free(folder / "abinitio")
+        run = free_folder(folder / "abinitio")
         cost = hypermol(
             ["train", data / "particles.star", "-m", "abinitio", "-o", run, "--set", f"seed={seed}"], folder / "run.log"
         )
@@ -72,8 +71,8 @@ def compared(run: Run, truth: Truth) -> dict[str, Any]:
         **_errors("", scores.overall),
         **_errors("of the search given the true map, ", told(source, truth)),
         "other_hand": scores.mirrored,
-        "shell_of_fsc_half": _shell(fsc(map_, exact, mask)),
-        "shell_of_fsc_half, from true poses": _shell(fsc(from_truth, exact, mask)),
+        "shell_of_fsc_half": first_below(fsc(map_, exact, mask), 0.5) - 1,
+        "shell_of_fsc_half, from true poses": first_below(fsc(from_truth, exact, mask), 0.5) - 1,
         "resolution": run.metrics()["resolution_corrected"]["value"],
     }
 
@@ -99,19 +98,6 @@ def _errors(whose: str, errors: PoseErrors) -> dict[str, float]:
     found = {f"{whose}median_{name}": round(float(np.median(values)), 4) for name, values in medians.items()}
     lost = round(100 * float((errors.rotation_deg > FAR_DEG).mean()), 2)
     return {**found, f"{whose}lost_percent": lost}
-
-
-def _shell(curve: Tensor) -> int:
-    """The last shell before the curve first falls below 0.5."""
-    return int((curve > 0.5).int().cumprod(0).sum()) - 1
-
-
-def _free(folder: Path) -> Path:
-    tried, number = folder, 0
-    while tried.exists():
-        number += 1
-        tried = folder.with_name(f"{folder.name}-{number}")
-    return tried
 
 
 if __name__ == "__main__":

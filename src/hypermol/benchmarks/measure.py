@@ -116,9 +116,14 @@ def measured(
     return cost
 
 
-def hypermol(arguments: Sequence[str | Path], log: Path, limit_seconds: float = 0.0) -> Cost:
+def hypermol(
+    arguments: Sequence[str | Path],
+    log: Path,
+    limit_seconds: float = 0.0,
+    environment: Mapping[str, str] | None = None,
+) -> Cost:
     """``measured`` of this package's own command line, by the same Python."""
-    return measured([sys.executable, "-m", "hypermol", *arguments], log, None, limit_seconds)
+    return measured([sys.executable, "-m", "hypermol", *arguments], log, environment, limit_seconds)
 
 
 def simulated(
@@ -130,3 +135,12 @@ def simulated(
         size += [part for setting in settings for part in ("--set", setting)]
         hypermol(["simulate", recipe, "-o", data, *size], data.with_suffix(".log"))
     return data
+
+
+def free_folder(folder: Path) -> Path:
+    """A folder name that is not taken: what an earlier or interrupted job left stays where it is."""
+    tried, number = folder, 0
+    while tried.exists():
+        number += 1
+        tried = folder.with_name(f"{folder.name}-again{number}")
+    return tried

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.measure import hypermol, simulated
+from hypermol.benchmarks.measure import free_folder, hypermol, simulated
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,11 +51,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _measured(folder: Path, count: int, box: int) -> dict[str, Any]:
-    data, run = folder / "data", folder / "run"
+    data, run = folder / "data", free_folder(folder / "run")
     simulated("hinge", data, count, box, 0.1, 0)
-    again = 0
-    while run.exists():
-        run = folder / f"run-{(again := again + 1)}"
     settings = [part for setting in SAME_WORK for part in ("--set", setting)]
     cost = hypermol(["train", data / "particles.star", "-m", "ppca", "-o", run, *settings], folder / "run.log")
     print(f"{count} x {box} px: {cost.cpu:.1f} s of processor time, {cost.peak_mib:.0f} MiB", flush=True)

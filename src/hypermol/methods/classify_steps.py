@@ -30,6 +30,7 @@ from hypermol.reconstruction import (
     ClassInsertion,
     ClassSums,
     difference_power,
+    first_below,
     power_from_fsc,
 )
 from hypermol.specs import BuildContext
@@ -253,7 +254,7 @@ class Steps:
         if state.data["starting"]:
             return band
         left = max(1, MARCH - state.clock.pass_index)
-        seen = int((agreed > 0.143).int().cumprod(0).sum())
+        seen = first_below(agreed, 0.143)
         return max(band, min(band + -(-(last - band) // left), seen - 1 + BEYOND, last))
 
     def _beyond(self, state: State, power: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from hypermol.reconstruction import (
     LinearSums,
     ReducedCovariance,
     chosen_columns,
+    first_below,
     form_maps,
     insertion,
     molecule_mask,
@@ -87,7 +88,7 @@ class CovarianceSteps:
         curve = found.curves.unmasked
         gain = profile_volume(smooth(curve.double()).clamp(FAINTEST_FSC, 1), box)
         halves = torch.stack([filtered(map_ * centred_sphere(box), gain) for map_ in found.half_maps])
-        agreed = int((curve > 0.143).int().cumprod(0).sum()) - 1
+        agreed = first_below(curve, 0.143) - 1
         band = max(4, min(box // 2 - 1, agreed + BEYOND, self.settings.finest))
         tensors |= {"basis": found.map[None], "maps": halves[:, None], "mean_fsc": curve, "half_means": found.half_maps}
         if self.settings.mask == "auto":

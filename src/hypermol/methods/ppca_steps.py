@@ -21,6 +21,7 @@ from hypermol.reconstruction import (
     LinearInsertion,
     LinearSums,
     extended,
+    first_below,
     masked_within_gain,
     molecule_mask,
     ordered,
@@ -184,7 +185,7 @@ class Steps:
         if state.clock.phase == 0:
             return band
         left = max(1, self.settings.march_passes - 2 - state.clock.pass_index)
-        agreed = int((tensors["fsc"][1:] > 0.143).int().cumprod(1).sum(1).amax()) if len(tensors["fsc"]) > 1 else 0
+        agreed = max((first_below(curve, 0.143) for curve in tensors["fsc"][1:]), default=0)
         return max(band, min(band + -(-(last - band) // left), agreed - 1 + BEYOND, last))
 
     def _confirmed(self, totals: dict[str, Tensor]) -> tuple[int, dict[str, Any]]:

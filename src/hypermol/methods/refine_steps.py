@@ -19,7 +19,15 @@ from hypermol.methods.backprojection import maps_and_words
 from hypermol.methods.refined_map import INDEPENDENCE, REASON
 from hypermol.metrics import fsc, resolution
 from hypermol.poses import ScoredImages, SearchLevels, order_for, refine_poses, search_poses
-from hypermol.reconstruction import Accumulators, fourier_gain, half_map, insertion, molecule_mask, profile_volume
+from hypermol.reconstruction import (
+    Accumulators,
+    first_below,
+    fourier_gain,
+    half_map,
+    insertion,
+    molecule_mask,
+    profile_volume,
+)
 from hypermol.specs import BuildContext
 
 BEYOND = 4  # shells beyond those in which the half maps agree that poses are still compared in
@@ -95,7 +103,7 @@ class Steps:
         gain = profile_volume(curve.clamp(min=0), box)  # of a half map: signal over signal and noise
         maps = torch.stack([filtered(half * mask, gain) for half in (first, second)])
         band = int(state.data["band"])
-        agreed = int((curve > AGREEMENT).int().cumprod(0).sum()) - 1
+        agreed = first_below(curve, AGREEMENT) - 1
         wanted = max(band, min(agreed + BEYOND, band + PACE, box // 2 - 1))  # never less: noise would make it swing
         return State(tensors={"maps": maps, "mask": mask}, data={**state.data, "band": wanted, "posed": True})
 

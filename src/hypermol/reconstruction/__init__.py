@@ -5,7 +5,7 @@ from hypermol.reconstruction.classes import ClassInsertion, ClassSums, differenc
 from hypermol.reconstruction.column_choice import chosen_columns, variance_insertion
 from hypermol.reconstruction.columns import ColumnInsertion, ColumnSums, regularised_columns, residual
 from hypermol.reconstruction.consensus import Batches, ConsensusMaps, consensus, form_maps, molecule_mask
-from hypermol.reconstruction.curves import HalfMapCurves, half_map_curves
+from hypermol.reconstruction.curves import HalfMapCurves, first_below, half_map_curves
 from hypermol.reconstruction.insertion import Insertion, insertion
 from hypermol.reconstruction.linear import LinearInsertion, LinearSums
 from hypermol.reconstruction.principal import ordered, power_from_fsc, turned_alike, whitened

@@ -60,6 +60,6 @@ def half_map_curves(
 
 
 def first_below(curve: Float[Tensor, " s"], level: float) -> int:
-    """The first shell from 1 on where the curve is below ``level``; the number of shells if it never is."""
-    below = torch.nonzero(curve[1:] < level)
+    """The first shell from 1 on where the curve is below ``level`` or not a number; the number of shells if none is."""
+    below = torch.nonzero(~(curve[1:] >= level))
     return int(below[0]) + 1 if len(below) else len(curve)

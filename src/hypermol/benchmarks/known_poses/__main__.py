@@ -23,7 +23,7 @@ from hypermol.benchmarks.circumstances import ROOT, circumstances, write_result
 from hypermol.benchmarks.known_poses.contestants import LONGER, OURS, PEER, train
 from hypermol.benchmarks.known_poses.size import Size
 from hypermol.benchmarks.known_poses.summary import summary
-from hypermol.benchmarks.measure import simulated
+from hypermol.benchmarks.measure import free_folder, simulated
 from hypermol.runs import Run, write_text
 from hypermol.simulation import Truth
 
@@ -80,7 +80,7 @@ def _once(path: Path, name: str, job: Callable[[], dict[str, Any]]) -> dict[str,
 
 def _lap(name: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
     data = simulated("hinge", folder / "lap-data", min(size.lap, size.particles), size.box, 0.1, seed)
-    trained = train(name, data, _fresh(folder / f"lap-{_slug(name)}"), size, LAP_EPOCHS, seed)
+    trained = train(name, data, free_folder(folder / f"lap-{_slug(name)}"), size, LAP_EPOCHS, seed)
     images = Truth.load(data).count * len(trained.epoch_seconds)
     return {
         "name": name,
@@ -96,7 +96,7 @@ def _long(name: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
     epochs = round(size.epochs * LONGER.get(name, 1))
     out = folder / _slug(name)
     if not (name != PEER and _unfinished(out)):
-        out = _fresh(out)
+        out = free_folder(out)
     write_text(_begun(out), str(circumstances()["commit"]))
     trained = train(name, data, out, size, epochs, seed)
     return {
@@ -121,15 +121,6 @@ def _unfinished(out: Path) -> bool:
 
 def _begun(out: Path) -> Path:
     return out.with_name(f"{out.name}.commit")
-
-
-def _fresh(folder: Path) -> Path:
-    """A folder name that is not taken: what an interrupted job left stays where it is."""
-    tried, number = folder, 0
-    while tried.exists():
-        number += 1
-        tried = folder.with_name(f"{folder.name}-again{number}")
-    return tried
 
 
 def _accuracy(truth: Truth, compared: int, maps: Callable[[np.ndarray], Iterator[Tensor]]) -> dict[str, Any]:
