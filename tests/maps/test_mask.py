@@ -36,10 +36,10 @@ def test_sphere_edge_is_a_raised_cosine():
 
 
 def test_automatic_mask_is_the_shape_extended():
-    """A solid ball of 8 px with noise and a speck far away: the mask follows the ball alone."""
+    """A solid ball of 8 px with noise and a faint speck far away: the mask follows the ball alone."""
     box, pixel_size = 48, 2.0
     ball = (radius(box, (3, -2, 1)) <= 8).double()
-    speck = (radius(box, (-16, 12, 0)) <= 2.5).double()
+    speck = 0.6 * (radius(box, (-16, 12, 0)) <= 2.5).double()
     noise = torch.randn(box, box, box, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     mask = automatic_mask(ball + speck + 0.2 * noise, pixel_size, resolution=12.0, extend=4.0, edge=8.0)
     distance = radius(box, (3, -2, 1))
@@ -48,6 +48,16 @@ def test_automatic_mask_is_the_shape_extended():
     assert float(mask[speck > 0].max()) < 0.01
     edge = (mask > 0.02) & (mask < 0.98)
     assert 10.0 < float(distance[edge].mean()) < 13.5
+
+
+def test_a_small_dense_domain_is_part_of_the_molecule():
+    """Not joined to the rest at the threshold, a fiftieth of its volume, and as dense: no speck."""
+    box, pixel_size = 64, 3.0
+    body, domain = radius(box, (0, 0, 8)) <= 14, radius(box, (0, 0, -18)) <= 4
+    assert float(domain.double().sum()) < 0.05 * float(body.double().sum())
+    mask = automatic_mask((body | domain).float(), pixel_size, resolution=15.0)
+    assert float(mask[domain].min()) > 0.9
+    assert float(mask[body].min()) > 0.9
 
 
 def test_holes_are_filled_and_options_matter():

@@ -16,10 +16,7 @@ from torch import Tensor
 
 from hypermol.benchmarks.comparison import MapScore
 from hypermol.benchmarks.figures import (
-    DIRECTION,
     FSC_AT_Z,
-    ROTATION,
-    SHIFT,
     STATES_APART,
     Figures,
     figure,
@@ -27,7 +24,10 @@ from hypermol.benchmarks.figures import (
 )
 from hypermol.errors import ConfigError
 from hypermol.simulation import (
+    DIRECTION,
     GAIN,
+    ROTATION,
+    SHIFT,
     Knowable,
     Truth,
     as_order,

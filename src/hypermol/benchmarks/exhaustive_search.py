@@ -16,7 +16,7 @@ from torch import Tensor
 from hypermol.imaging import radial_mean, rotations_at, shift_phase, slice_coordinates
 from hypermol.imaging.so3_grid import in_plane_count
 from hypermol.kernels import slice_grid
-from hypermol.poses import ScoredImages
+from hypermol.poses import ScoredImages, shift_grid
 from hypermol.shapes import Complex, Float, Int
 
 DIRECTIONS_AT_ONCE = 16
@@ -33,7 +33,7 @@ def exhaustive_search(
 ) -> Float[Tensor, " b"]:
     """Log-likelihood of the best pose of each particle (of one image): all rotations of ``order`` × all whole shifts
     within ± ``reach_px``; of the ``rescored`` likeliest the shifts are refined."""
-    rings, shifts = _Rings.of(images, in_plane_count(order)), _whole_shifts(reach_px)
+    rings, shifts = _Rings.of(images, in_plane_count(order)), shift_grid(reach_px, 1.0, images.weight)
     seen, power = rings.images(images, shifts), rings.weights(images)
     count, total = len(power), 12 * 4**order
     best = torch.full((count, rescored), -math.inf)
@@ -68,6 +68,11 @@ class _Rings:
         radius = torch.arange(1, shells + 1, dtype=torch.float64) / box
         return _Rings((radius[:, None, None] * around).flatten(0, 1).to(images.weight), shells, count, box)
 
+    @property
+    def share(self) -> Float[Tensor, " r"]:
+        """Of the plane, in lattice points, that one point of each ring stands for."""
+        return torch.arange(1, self.shells + 1) * (2 * math.pi / self.count)
+
     def images(self, images: ScoredImages, shifts: Float[Tensor, "t 2"]) -> Complex[Tensor, "m bt r"]:
         """Numerators moved back by each shift, on the rings: coefficients along the angle, times the ring's share of
         the plane."""
@@ -79,14 +84,12 @@ class _Rings:
         place = torch.stack([x.flatten(), y.flatten()], -1).to(self.k)
         on_rings = torch.cat([real.to(torch.complex64) @ _waves(part, place) for part in self.k.split(1024)], 1)
         moved = on_rings[:, None] * shift_phase(self.k, shifts).conj()
-        share = torch.arange(1, self.shells + 1) * (2 * math.pi / self.count)
-        return self._along(moved.flatten(0, 1)).permute(2, 0, 1).contiguous() * share
+        return self._along(moved.flatten(0, 1)).permute(2, 0, 1).contiguous() * self.share
 
     def weights(self, images: ScoredImages) -> Float[Tensor, "b r"]:
         """Mean C²/σ² on each ring, times the ring's share of the plane."""
-        share = torch.arange(1, self.shells + 1) * (2 * math.pi / self.count)
         rows = [radial_mean(row.double(), images.lattice) for row in images.weight[:, 0]]
-        return torch.stack(rows)[:, 1 : self.shells + 1].float() * share
+        return torch.stack(rows)[:, 1 : self.shells + 1].float() * self.share
 
     def every_turn(
         self, seen: Tensor, weight: Tensor, grid: Tensor, direction: Int[Tensor, " d"], order: int
@@ -112,8 +115,3 @@ class _Rings:
 def _waves(k: Float[Tensor, "p 2"], place: Float[Tensor, "q 2"]) -> Complex[Tensor, "q p"]:
     phase = -2 * math.pi * (place.double() @ k.double().T)
     return torch.polar(torch.ones_like(phase), phase).to(torch.complex64)
-
-
-def _whole_shifts(reach: int) -> Float[Tensor, "t 2"]:
-    axis = torch.arange(-reach, reach + 1).float()
-    return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).flatten(0, 1)

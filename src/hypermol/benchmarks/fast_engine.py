@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _trained(data: Path, method: str, run: Path, kernels: dict[str, str]) -> Cost:
-    arguments = ["train", data / "particles.star", "-m", method, "-o", run]
+    arguments: list[str | Path] = ["train", data / "particles.star", "-m", method, "-o", run]
     return hypermol(arguments, run.with_suffix(".log"), environment=kernels)
 
 

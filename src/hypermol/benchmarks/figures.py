@@ -10,7 +10,6 @@ Figures = dict[str, dict[str, Any]]
 
 FSC_AT_Z = "FSC of maps at z"
 STATES_APART = "states told apart"
-ROTATION, DIRECTION, SHIFT = "median rotation error", "median direction error", "median shift error"
 
 
 def figure(value: float, how: str, unit: str = "", better: str = "higher") -> dict[str, Any]:

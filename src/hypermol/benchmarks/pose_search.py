@@ -26,7 +26,7 @@ from hypermol.benchmarks.outside import find_cryodrgn
 from hypermol.imaging import so3_grid
 from hypermol.kernels import volume_to_grid
 from hypermol.particles import ImageSource, read_particles
-from hypermol.poses import ScoredImages, SearchLevels, search_poses
+from hypermol.poses import ScoredImages, SearchLevels, search_poses, shift_grid, shift_step
 from hypermol.simulation import Truth
 
 SIZES = {64: None, 128: 32}
@@ -97,7 +97,8 @@ def _floor(images: ScoredImages, levels: SearchLevels) -> dict[str, Any]:
     for order in range(levels.first_order + 1, levels.last_order + 1):
         points += 8 * levels.kept_after(order - 1) * images.lattice.count(levels.band(order, largest))
     first = images.lattice.count(levels.band(levels.first_order, largest))
-    shifts = 25  # ± 5 px in steps of a quarter of a cycle at six shells
+    box, band = images.lattice.box, levels.band(levels.first_order, largest)
+    shifts = len(shift_grid(levels.shift_range * box, shift_step(band, box), images.weight))
     products = 4 * len(so3_grid(levels.first_order)) * shifts * first
     return {"corner_bytes_per_image": CORNER_BYTES * points, "coarse_operations_per_image": products}
 

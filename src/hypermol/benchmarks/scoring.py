@@ -10,9 +10,6 @@ from torch import Tensor
 from hypermol.benchmarks.answer import Answer
 from hypermol.benchmarks.comparison import MapScore
 from hypermol.benchmarks.figures import (
-    DIRECTION,
-    ROTATION,
-    SHIFT,
     STATES_APART,
     Figures,
     area_under_roc,
@@ -20,13 +17,14 @@ from hypermol.benchmarks.figures import (
     order_name,
 )
 from hypermol.errors import DataError
-from hypermol.metrics import ClassScores, pose_scores
+from hypermol.metrics import ClassScores
 from hypermol.simulation import (
     CLUSTERS,
     CLUSTERS_HOW,
     ORDER_HOW,
     OWN_CLASSES,
     OWN_CLASSES_HOW,
+    POSES_HOW,
     STATES_HOW,
     Truth,
     as_order,
@@ -34,6 +32,7 @@ from hypermol.simulation import (
     class_scores,
     class_values,
     order_scores,
+    pose_values,
     state_scores,
 )
 
@@ -128,19 +127,8 @@ def pose_figures(truth: Truth, answer: Answer) -> Figures:
     """Errors of inferred poses after one alignment of all particles, both hands tried."""
     if answer.rotation is None:
         return {}
-    rows, planar = truth.intact, truth.shift.shape[1] == 2 and answer.shift is not None
-    shift = answer.shift[rows] if planar and answer.shift is not None else None
-    true_shift = truth.shift[rows] if planar else None
-    scores = pose_scores(answer.rotation[rows], truth.rotation[rows], shift, true_shift, pixel_size=truth.pixel_size)
-    how = "inferred poses after one rotation, one origin and the better hand; median over particles"
-    errors = scores.overall
-    figures = {
-        ROTATION: figure(float(np.median(errors.rotation_deg)), how, "°", "lower"),
-        DIRECTION: figure(float(np.median(errors.direction_deg)), how, "°", "lower"),
-    }
-    if planar:
-        figures[SHIFT] = figure(float(np.median(errors.shift)) / truth.pixel_size, how, "px", "lower")
-    return figures
+    values = pose_values(truth, answer.rotation, answer.shift).items()
+    return {name: figure(value, POSES_HOW, unit, better) for name, (value, unit, better) in values}
 
 
 def map_figures(truth: Truth, answer: Answer, particles: np.ndarray) -> Figures:
@@ -161,11 +149,11 @@ def map_figures(truth: Truth, answer: Answer, particles: np.ndarray) -> Figures:
 
 def aligned(maps: list[Tensor], fixed: Tensor) -> list[Tensor]:
     """The maps moved by the one rotation, shift and hand that bring their mean onto ``fixed``."""
-    from hypermol.maps.align import align_maps, transform_map
+    from hypermol.maps.align import align_maps
 
     mean = sum(maps[1:], maps[0].float().clone()) / len(maps)
     found = align_maps(mean, fixed, either_hand=True)
-    return [transform_map(map_.float(), found.rotation, found.shift_px, found.mirrored) for map_ in maps]
+    return [found.lay(map_.float()) for map_ in maps]
 
 
 def junk_figures(truth: Truth, answer: Answer) -> Figures:

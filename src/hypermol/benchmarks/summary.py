@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from hypermol.benchmarks.figures import DIRECTION, FSC_AT_Z, ROTATION, SHIFT, STATES_APART
-from hypermol.simulation import GAIN
+from hypermol.benchmarks.figures import FSC_AT_Z, STATES_APART
+from hypermol.simulation import DIRECTION, GAIN, ROTATION, SHIFT
 
 Row = dict[str, Any]
 ORDER = (

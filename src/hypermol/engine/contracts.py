@@ -95,6 +95,11 @@ class Phase:
     band_limit: Callable[[float], int] | None = None
     shuffle: bool = True
 
+    @classmethod
+    def whole(cls, name: str, step: Step, passes: int, batch_size: int, **rules: Any) -> Phase:
+        """One update at the end of each pass, images in the order of the file: what closed forms need."""
+        return cls(name, (step,), passes, batch_size, apply_every=None, shuffle=False, **rules)
+
     def place_of(self, updates: int) -> int:
         """Which of ``steps`` has its turn after ``updates`` updates."""
         turn = updates % sum(step.times for step in self.steps)

@@ -34,6 +34,10 @@ class MapAlignment:
     correlation: float
     aligned: Float[Tensor, "d d d"]
 
+    def lay(self, map_: Float[Tensor, "d d d"]) -> Float[Tensor, "d d d"]:
+        """Another map, moved as the moving one was."""
+        return transform_map(map_, self.rotation, self.shift_px, self.mirrored)
+
 
 def align_maps(
     moving: Float[Tensor, "d d d"],

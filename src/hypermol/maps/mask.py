@@ -35,8 +35,9 @@ def automatic_mask(
     """Soft mask around the molecule in a map: low-pass, threshold, keep the large pieces, extend, soften.
 
     resolution: Å of the low-pass (at least 2.5 pixels). threshold: density of the low-passed map; default by
-    Otsu's method on the positive densities inside the sphere of the box (Otsu 1979). Pieces smaller than a
-    tenth of the largest are dropped, holes filled. extend, edge: Å of solid and of cosine edge.
+    Otsu's method on the positive densities inside the sphere of the box (Otsu 1979). Pieces that are both
+    smaller than a tenth of the largest and nowhere half as dense as the densest point are dropped, as noise makes them
+    (a small domain is small and dense); holes are filled. extend, edge: Å of solid and of cosine edge.
 
     Raises DataError where the map holds nothing above the threshold, ConfigError for negative lengths.
     """
@@ -54,7 +55,7 @@ def automatic_mask(
         raise DataError(
             f"automatic mask: no density above {level:.4g} (largest {values.max():.4g}); is the contrast inverted?"
         )
-    solid = ndimage.binary_fill_holes(_large_pieces(solid))
+    solid = ndimage.binary_fill_holes(_pieces_of_molecule(solid, values))
     distance = ndimage.distance_transform_edt(~solid) * pixel_size
     return _raised_cosine(torch.from_numpy(distance) - extend, edge).to(map_)
 
@@ -66,13 +67,15 @@ def _raised_cosine(beyond: Float[Tensor, "d d d"], edge: float) -> Float[Tensor,
     return 0.5 + 0.5 * torch.cos(torch.pi * (beyond / edge).clamp(0, 1))
 
 
-def _large_pieces(solid: np.ndarray) -> np.ndarray:
+def _pieces_of_molecule(solid: np.ndarray, values: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
-    labels, _ = ndimage.label(solid)
+    labels, count = ndimage.label(solid)
     sizes = np.bincount(labels.ravel())
+    peaks = ndimage.maximum(values, labels, np.arange(count + 1))
     sizes[0] = 0
-    return (sizes >= 0.1 * sizes.max())[labels] & solid
+    kept = (sizes >= 0.1 * sizes.max()) | (peaks >= 0.5 * values.max())
+    return kept[labels] & solid
 
 
 def otsu_threshold(values: np.ndarray) -> float:

@@ -11,10 +11,11 @@ from typing import Annotated
 from torch import Tensor
 
 from hypermol.engine import Phase, Program, State, Step
-from hypermol.methods import refined_map
 from hypermol.methods.abinitio_steps import Steps
+from hypermol.methods.backprojection import consensus_decoder, results_of_maps
 from hypermol.methods.method import Results
 from hypermol.methods.refine import phases
+from hypermol.methods.refine_steps import POSES
 from hypermol.methods.refine_steps import Steps as RefineSteps
 from hypermol.specs import BuildContext, Count, Portion, Share, register
 
@@ -54,51 +55,43 @@ class AbInitio:
     def program(self, context: BuildContext) -> Program:
         """Every start, the choice, and refinement of the chosen map."""
         steps, refining = Steps(self, context), RefineSteps(self, context)
+        starts = [part for number in range(self.starts) for part in self._start(steps, number)]
+        largest, seen = max(self.first_batch, self.batch_size), 0
         found: list[Phase] = []
-        size, largest = self.batch_size, max(self.first_batch, self.batch_size)
-        seen = 0  # a phase ends by the particles that all phases before it have seen too
-
-        def add(name: str, step: Step, images: int, size: int, enter: Callable[[State], State]) -> None:
-            nonlocal seen
-            images = max(images, min(largest, context.count))  # the batch that ended a phase may have gone beyond it
+        for part in starts:
+            # the batch that ended a phase may have gone beyond it; a phase counts what all before it have seen too
+            images = max(part.images or 0, min(largest, context.count))
             seen += images
-            passes = math.ceil(images / context.count)
-            found.append(Phase(name, (step,), passes, size, images=seen, enter=enter))
-
-        random, climb = Step(steps.scatter, steps.moved), Step(steps.climb, steps.moved)
-        for number in range(self.starts):
-            name = f"start {number + 1} of {self.starts}"
-            add(f"{name}, random", random, size, size, partial(steps.anew, number=number))
-            # both half sets are read and one is used; small batches first, whose noise leaves poor maps again
-            add(f"{name}, climb", climb, self.images, self.first_batch, lambda state: state)
-            add(f"{name}, settle", climb, self.images // 2, size, lambda state: state)
-            add(f"{name}, sharpen", climb, self.images // 2, size, steps.sharper)
+            found.append(dataclasses.replace(part, passes=math.ceil(images / context.count), images=seen))
 
         def choose(state: State, totals: dict[str, Tensor]) -> State:
             chosen, maps = steps.chosen(state, totals)
             return refining.begun(chosen, maps[0])
 
-        choice = Step(steps.judge, choose)
-        found.append(
-            Phase(
-                "choose",
-                (choice,),
-                1,
-                self.batch_size,
-                apply_every=None,
-                images=seen + steps.judged,
-                enter=steps.gathered,
-            )
+        judging, seen = (Step(steps.judge, choose),), seen + steps.judged
+        choice = Phase("choose", judging, 1, self.batch_size, apply_every=None, images=seen, enter=steps.gathered)
+        return Program(steps.initial, (*found, choice, *phases(self, refining)))
+
+    def _start(self, steps: Steps, number: int) -> tuple[Phase, ...]:
+        """The phases of one start, each with the particles that it looks at: both half sets are read and one is used.
+        Small batches first, whose noise leaves poor maps again."""
+        name, size = f"start {number + 1} of {self.starts}", self.batch_size
+        random, climb = (Step(steps.scatter, steps.moved),), (Step(steps.climb, steps.moved),)
+        begin = partial(steps.anew, number=number)
+        return (
+            Phase(f"{name}, random", random, 1, size, images=size, enter=begin),
+            Phase(f"{name}, climb", climb, 1, self.first_batch, images=self.images),
+            Phase(f"{name}, settle", climb, 1, size, images=self.images // 2),
+            Phase(f"{name}, sharpen", climb, 1, size, images=self.images // 2, enter=steps.sharper),
         )
-        return Program(steps.initial, (*found, *phases(self, refining)))
 
     def results(self, state: State, context: BuildContext) -> Results:
-        """See ``refined_map``."""
-        return refined_map.results(state)
+        """Maps, their curves and resolutions; pose and log-likelihood (up to a constant) of each particle."""
+        return results_of_maps(state, POSES)
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """The map of all particles, once per row asked for."""
-        return refined_map.decoder(state)
+        return consensus_decoder(state)
 
 
 ABINITIO = AbInitio()

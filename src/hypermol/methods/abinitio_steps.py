@@ -15,6 +15,7 @@ from hypermol.engine import Contribution, Draws, State
 from hypermol.imaging import quaternion_to_matrix, rebox
 from hypermol.kernels import volume_to_grid
 from hypermol.maps import soft_sphere
+from hypermol.methods.kept import Kept
 from hypermol.methods.particle_images import smallest_box
 from hypermol.poses import Candidates, ScoredImages, SearchLevels, order_for, search_poses
 from hypermol.reconstruction import ClassInsertion, LinearSums, insertion
@@ -38,7 +39,7 @@ class Steps:
     classes: int = 1
 
     def __post_init__(self) -> None:
-        self._sliced: tuple[Tensor | None, list[Tensor]] = None, []
+        self._kept = Kept()
 
     @property
     def judged(self) -> int:
@@ -141,9 +142,7 @@ class Steps:
     def _grids(self, state: State) -> list[Tensor]:
         """Fourier grids of the present maps, made once per update."""
         maps = state.tensors["maps"]
-        if self._sliced[0] is not maps:
-            self._sliced = maps, [volume_to_grid(map_) for map_ in maps]
-        return self._sliced[1]
+        return self._kept.of(maps, lambda: [volume_to_grid(map_) for map_ in maps])
 
     def _with_found(self, state: State, number: int) -> dict[str, Tensor]:
         kept = {name: tensor for name, tensor in state.tensors.items() if name.startswith(FOUND)}

@@ -42,7 +42,7 @@ class BackProjection:
     def program(self, context: BuildContext) -> Program:
         """One pass that adds up, at whose end the maps are formed."""
         step = Step(self._contribute, self._maps(context))
-        phase = Phase("back-project", (step,), 1, self.batch_size, apply_every=None, shuffle=False)
+        phase = Phase.whole("back-project", step, 1, self.batch_size)
         data = {"box": context.box, "pixel_size": context.pixel_size, "points": context.points}
         return Program(lambda: State(data=dict(data)), (phase,))
 
@@ -58,24 +58,35 @@ class BackProjection:
         return apply
 
     def results(self, state: State, context: BuildContext) -> Results:
-        """The maps of ``ConsensusMaps``; the four FSC curves; the resolution where they cross 0.143."""
-        maps = {name: state.tensors[name].cpu() for name in MAPS}
-        curves = {
-            name: t.cpu().numpy().astype(np.float32) for name, t in state.tensors.items() if name.startswith("fsc_")
-        }
-        return Results(maps=maps, metrics=state.data["metrics"], curves=curves)
+        """See ``results_of_maps``."""
+        return results_of_maps(state)
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
-        """The consensus map, [1, D, D, D], or once per row where some z is asked for."""
-
-        def decode(z: Tensor | None = None) -> Tensor:
-            map_ = state.tensors["consensus"][None]
-            return map_ if z is None else map_.expand(len(z), -1, -1, -1)
-
-        return decode
+        """See ``consensus_decoder``."""
+        return consensus_decoder(state)
 
 
 BACKPROJECTION = BackProjection()
+
+
+def results_of_maps(state: State, table: tuple[str, ...] = ()) -> Results:
+    """The maps of ``ConsensusMaps``; the four FSC curves; the resolution where they cross 0.143; and what ``table``
+    names of each particle."""
+    maps = {name: state.tensors[name].cpu() for name in MAPS}
+    curves = {n: t.cpu().numpy().astype(np.float32) for n, t in state.tensors.items() if n.startswith("fsc_")}
+    rows = {name: state.table[name].cpu().numpy() for name in table}
+    return Results(rows, maps, state.data["metrics"], curves, tuple(state.data.get("notes", ())))
+
+
+def consensus_decoder(state: State) -> Callable[[Tensor | None], Tensor]:
+    """The consensus map, [1, D, D, D], or once per row where some z is asked for."""
+
+    def decode(z: Tensor | None = None) -> Tensor:
+        map_ = state.tensors["consensus"][None]
+        return map_ if z is None else map_.expand(len(z), -1, -1, -1)
+
+    return decode
+
 
 SHARED = "the halves share their poses"
 

@@ -90,16 +90,7 @@ class Classes:
         enter: Callable[[State], State] = lambda state: state,
         converged: Callable[[State], bool] | None = None,
     ) -> Phase:
-        return Phase(
-            name,
-            (step,),
-            passes,
-            self.batch_size,
-            apply_every=None,
-            converged=converged,
-            enter=enter,
-            shuffle=False,
-        )
+        return Phase.whole(name, step, passes, self.batch_size, converged=converged, enter=enter)
 
     def results(self, state: State, context: BuildContext) -> Results:
         """See ``classify_results.results``."""

@@ -17,6 +17,7 @@ from hypermol.conformations import class_evidence
 from hypermol.engine import Contribution, Draws, State
 from hypermol.kernels import volumes_to_grid
 from hypermol.methods.classify_models import DEVIATIONS, LEAST
+from hypermol.methods.kept import Kept
 from hypermol.methods.particle_images import Images
 from hypermol.metrics import fsc
 from hypermol.specs import BuildContext
@@ -33,7 +34,7 @@ class Merging:
     context: BuildContext
 
     def __post_init__(self) -> None:
-        self._sliced: tuple[Tensor | None, list[Tensor]] = None, []
+        self._kept = Kept()
 
     def pairs(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """How much two classes explain better than one, of images that neither was fitted to: for each pair the sum
@@ -77,11 +78,13 @@ class Merging:
     def _grids(self, state: State) -> list[Tensor]:
         """Of each half: its classes, then the common map of each pair."""
         own = state.tensors
-        if self._sliced[0] is not own["difference"]:
+
+        def grids() -> list[Tensor]:
             maps = own["common"] * own["support"] + own["difference"] * own["mask"]
             channels = [torch.cat([half, *_common(half, share)]) for half, share in zip(maps, own["weights"])]
-            self._sliced = own["difference"], [volumes_to_grid(m, self.settings.oversampling) for m in channels]
-        return self._sliced[1]
+            return [volumes_to_grid(m, self.settings.oversampling) for m in channels]
+
+        return self._kept.of(own["difference"], grids)
 
 
 def _pairs(classes: int) -> list[tuple[int, int]]:

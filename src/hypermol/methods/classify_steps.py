@@ -24,6 +24,7 @@ from hypermol.methods.classify_models import (
     segments,
     unfitted,
 )
+from hypermol.methods.kept import Kept
 from hypermol.methods.particle_images import Images
 from hypermol.metrics import fsc
 from hypermol.reconstruction import (
@@ -56,7 +57,7 @@ class Steps:
     context: BuildContext
 
     def __post_init__(self) -> None:
-        self._sliced: tuple[Tensor | None, list[Tensor]] = None, []
+        self._kept = Kept()
 
     def fit_halves(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """E-step of each half with its own models."""
@@ -227,11 +228,13 @@ class Steps:
         own = state.tensors
         joint = "joint_common" in own
         common, difference = (own[f"joint_{n}"][None] if joint else own[n] for n in ("common", "difference"))
-        if self._sliced[0] is not difference:
+
+        def grids() -> list[Tensor]:
             repeated = common[:, None] if joint else of_models(common, state.data["models"])
             maps = repeated * own["support"] + difference * own["mask"]
-            self._sliced = difference, [volumes_to_grid(m, self.settings.oversampling) for m in maps]
-        return self._sliced[1]
+            return [volumes_to_grid(m, self.settings.oversampling) for m in maps]
+
+        return self._kept.of(own["difference"] if not joint else own["joint_difference"], grids)
 
     def masks_of(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         size = self.context.pixel_size * self.context.box / tensors["common"].shape[-1]

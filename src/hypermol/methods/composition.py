@@ -151,7 +151,7 @@ class Composition:
             for phase in self.phases
         )
         reading = Step(_reader(model, moving_rows))
-        estimate = Phase("estimate", (reading,), 1, 256, apply_every=None, shuffle=False)
+        estimate = Phase.whole("estimate", reading, 1, 256)
         return Program(lambda: self._initial(model, context), (*phases, estimate))
 
     def _gradient_step(self, phase: Training, model: Model, moving_rows: tuple[str, ...]) -> Step:

@@ -74,7 +74,7 @@ class CovarianceVolumes:
         )
 
     def _phase(self, name: str, step: Step) -> Phase:
-        return Phase(name, (step,), 1, self.batch_size, apply_every=None, shuffle=False)
+        return Phase.whole(name, step, 1, self.batch_size)
 
     def results(self, state: State, context: BuildContext) -> Results:
         """See ``principal_volumes``; and the variance (eigenvalue) that each component adds."""

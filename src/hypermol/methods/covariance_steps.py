@@ -14,6 +14,7 @@ from hypermol.errors import ConfigError
 from hypermol.imaging import fourier_crop, fourier_pad
 from hypermol.kernels import volumes_to_grid
 from hypermol.maps import centred_sphere, filtered
+from hypermol.methods.kept import Kept
 from hypermol.methods.masks import first_mask
 from hypermol.methods.particle_images import Images
 from hypermol.methods.ppca_steps import Steps
@@ -59,7 +60,7 @@ class CovarianceSteps:
 
     def __post_init__(self) -> None:
         self.linear = Steps(self.settings, self.context)
-        self._sliced: tuple[Tensor | None, list[Tensor]] = None, []
+        self._kept = Kept()
 
     def initial(self) -> State:
         """Nothing yet but the mask: a sphere, or the one given."""
@@ -201,10 +202,8 @@ class CovarianceSteps:
         update."""
         final = "joint" in state.tensors
         maps = state.tensors["joint"] if final else state.tensors["maps"]
-        if self._sliced[0] is not maps:
-            models = [maps] if final else [*maps, state.tensors["basis"]]
-            self._sliced = maps, [volumes_to_grid(model, self.settings.oversampling) for model in models]
-        return self._sliced[1]
+        models = [maps] if final else [*maps, state.tensors["basis"]]
+        return self._kept.of(maps, lambda: [volumes_to_grid(model, self.settings.oversampling) for model in models])
 
 
 def _with_mean(basis: Tensor, rows: Tensor) -> Tensor:

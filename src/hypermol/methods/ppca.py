@@ -72,7 +72,7 @@ class PrincipalVolumes:
         )
 
     def _phase(self, name: str, step: Step, passes: int = 1) -> Phase:
-        return Phase(name, (step,), passes, self.batch_size, apply_every=None, shuffle=False)
+        return Phase.whole(name, step, passes, self.batch_size)
 
     def results(self, state: State, context: BuildContext) -> Results:
         """See ``principal_volumes``."""

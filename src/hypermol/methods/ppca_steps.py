@@ -13,6 +13,7 @@ from hypermol.engine import Contribution, Draws, State
 from hypermol.imaging import rebox
 from hypermol.kernels import volumes_to_grid
 from hypermol.maps import filtered
+from hypermol.methods.kept import Kept
 from hypermol.methods.masks import first_mask
 from hypermol.methods.particle_images import Images, smallest_box
 from hypermol.methods.principal_volumes import estimated, in_unit_variance
@@ -53,7 +54,7 @@ class Steps:
     context: BuildContext
 
     def __post_init__(self) -> None:
-        self._sliced: tuple[Tensor | None, list[Tensor]] = None, []
+        self._kept = Kept()
 
     def initial(self) -> State:
         """No maps yet; the mask is a sphere, or the one given."""
@@ -225,11 +226,9 @@ class Steps:
     def _grids(self, state: State) -> list[Tensor]:
         """Fourier grids of the present maps, made once per update: the halves' models, or the joint one."""
         maps = state.tensors["joint"] if "joint" in state.tensors else state.tensors["maps"]
-        if self._sliced[0] is not maps:
-            models = [maps] if "joint" in state.tensors else list(maps)
-            coarse = (rebox(m, smallest_box(state.data["band"], self.context.box)) for m in models)
-            self._sliced = maps, [volumes_to_grid(m, self.settings.oversampling) for m in coarse]
-        return self._sliced[1]
+        models = [maps] if "joint" in state.tensors else list(maps)
+        box, oversampling = smallest_box(state.data["band"], self.context.box), self.settings.oversampling
+        return self._kept.of(maps, lambda: [volumes_to_grid(rebox(m, box), oversampling) for m in models])
 
     def _seen(self, state: State, batch: Any) -> Images:
         """The images up to the present band."""

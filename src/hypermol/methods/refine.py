@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from torch import Tensor
 
 from hypermol.engine import Phase, Program, State, Step
-from hypermol.methods import refined_map
+from hypermol.methods.backprojection import consensus_decoder, results_of_maps
 from hypermol.methods.method import Results
-from hypermol.methods.refine_steps import Steps
+from hypermol.methods.refine_steps import POSES, Steps
 from hypermol.specs import BuildContext, Count, Dimension, Portion, Share, register
 
 
@@ -48,12 +48,12 @@ class Refine:
         return Program(steps.initial, phases(self, steps))
 
     def results(self, state: State, context: BuildContext) -> Results:
-        """See ``refined_map``."""
-        return refined_map.results(state)
+        """Maps, their curves and resolutions; pose and log-likelihood (up to a constant) of each particle."""
+        return results_of_maps(state, POSES)
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """The map of all particles, once per row asked for."""
-        return refined_map.decoder(state)
+        return consensus_decoder(state)
 
 
 REFINE = Refine()
@@ -63,12 +63,8 @@ def phases(settings: Any, steps: Steps) -> tuple[Phase, ...]:
     """Passes over all particles from a reference on; ``abinitio``, whose settings are called the same, ends so."""
     search, local = Step(steps.search, steps.half_maps), Step(steps.climb, steps.half_maps)
     size = settings.batch_size
-
-    def phase(name: str, step: Step, passes: int) -> Phase:
-        return Phase(name, (step,), passes, size, apply_every=None, shuffle=False)
-
     return (
-        *((phase("search", search, settings.search_passes),) if settings.search_passes else ()),
-        phase("refine", local, settings.local_passes),
-        phase("final maps", Step(steps.climb, steps.final_maps), 1),
+        *((Phase.whole("search", search, settings.search_passes, size),) if settings.search_passes else ()),
+        Phase.whole("refine", local, settings.local_passes, size),
+        Phase.whole("final maps", Step(steps.climb, steps.final_maps), 1, size),
     )

@@ -16,7 +16,7 @@ from hypermol.imaging import spacing_deg
 from hypermol.kernels import volume_to_grid
 from hypermol.maps import centred_sphere, filtered, low_pass, read_map
 from hypermol.methods.backprojection import maps_and_words
-from hypermol.methods.refined_map import INDEPENDENCE, REASON
+from hypermol.methods.kept import Kept
 from hypermol.metrics import fsc, resolution
 from hypermol.poses import ScoredImages, SearchLevels, order_for, refine_poses, search_poses
 from hypermol.reconstruction import (
@@ -33,6 +33,8 @@ from hypermol.specs import BuildContext
 BEYOND = 4  # shells beyond those in which the half maps agree that poses are still compared in
 AGREEMENT = 0.143
 FIRST_ORDER = 2
+INDEPENDENCE, REASON = "models", "each half set was aligned to its own map, beyond the resolution they began with"
+POSES = ("rotation", "shift", "log_likelihood")
 PACE = 4  # shells by which the band may grow in one pass
 Found = tuple[Tensor, Tensor, Tensor]
 
@@ -49,7 +51,7 @@ class Steps:
     context: BuildContext
 
     def __post_init__(self) -> None:
-        self._sliced: tuple[Tensor | None, list[Tensor]] = None, []
+        self._kept = Kept()
 
     def initial(self) -> State:
         """Both halves begin with the reference, low-passed: finer detail would be shared and not found."""
@@ -132,9 +134,7 @@ class Steps:
     def _grids(self, state: State) -> list[Tensor]:
         """Fourier grids of the halves' maps, made once per pass."""
         maps = state.tensors["maps"]
-        if self._sliced[0] is not maps:
-            self._sliced = maps, [volume_to_grid(half) for half in maps]
-        return self._sliced[1]
+        return self._kept.of(maps, lambda: [volume_to_grid(half) for half in maps])
 
     def _reference(self) -> Tensor:
         given = self.settings.reference

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from hypermol.errors import DataError
-from hypermol.imaging.rotations import matrix_to_euler, matrix_to_rotvec
+from hypermol.imaging import image_rotations, image_shifts, matrix_to_euler, matrix_to_rotvec
 from hypermol.particles.cryosparc import CsDocument
 from hypermol.particles.model import Particles
 from hypermol.particles.relion import ANGLES
@@ -38,19 +38,20 @@ def write_posed(particles: Particles, rotation: NDArray, shift: NDArray, out: Pa
 def _of_images(particles: Particles, rotation: NDArray, shift: NDArray) -> tuple[NDArray, NDArray]:
     """Poses of images: R_ij = A_ij R_i, t_ij = [A_ij τ_i]_xy + s_ij."""
     owner = particles.image_particle
-    turned, moved = rotation[owner].astype(np.float64), shift[owner].astype(np.float64)
+    turned, moved = (torch.from_numpy(values[owner].astype(np.float64))[:, None] for values in (rotation, shift))
+    tilt = torch.eye(3, dtype=torch.float64).expand(len(owner), 1, 3, 3)
+    own = torch.zeros(len(owner), 1, 2, dtype=torch.float64)
     if particles.tilt is not None:
-        whole = np.zeros((len(owner), 3))
-        whole[:, : moved.shape[1]] = moved
-        turned, moved = particles.tilt @ turned, np.einsum("mab,mb->ma", particles.tilt, whole)
-    moved = moved[:, :2]
-    return turned, moved if particles.image_shift is None else moved + particles.image_shift
+        tilt = torch.from_numpy(particles.tilt)[:, None].double()
+    if particles.image_shift is not None:
+        own = torch.from_numpy(particles.image_shift)[:, None].double()
+    return image_rotations(turned, tilt)[:, 0, 0].numpy(), image_shifts(moved, tilt, own)[:, 0, 0].numpy()
 
 
 def _star_columns(
     document: StarDocument, rotation: NDArray, shift: NDArray, half: NDArray, pixel_size: float
 ) -> dict[str, list[str]]:
-    known = document.columns()
+    known = document.columns
     in_pixels = "rlnOriginXAngst" not in known and ("rlnOriginX" in known or "rlnOpticsGroup" not in known)
     angles = matrix_to_euler(torch.from_numpy(rotation)).numpy()
     origin = -shift / pixel_size if in_pixels else -shift

@@ -61,7 +61,7 @@ def read_relion(path: Path, problems: Problems) -> Rows | None:
     subset = numbers.get("rlnRandomSubset")
     return Rows(
         path=path,
-        document=StarDocument(path, place, sheet.rows),
+        document=StarDocument(path, place, sheet.rows, tables[place].columns),
         stack_names=stack_names,
         stack=stack,
         index=index,

@@ -221,11 +221,13 @@ class _Parser:
 
 @dataclass(frozen=True)
 class StarDocument:
-    """A star file that can be written again with fewer rows in one of its tables."""
+    """A star file that can be written again with fewer rows, or other columns, in one of its tables; columns: that it
+    had when it was read."""
 
     path: Path
     table: int
     rows: int
+    columns: tuple[str, ...] = ()
 
     def write_rows(self, rows: NDArray[np.int64], out: Path) -> None:
         """Write the file with only these rows (0-based) of the particle table; all else stays byte by byte.
@@ -260,10 +262,6 @@ class StarDocument:
                 words |= {name: values[place[i]] for name, values in columns.items()}
                 written.append(" ".join(_quoted(words[name]) for name in names))
         write_text(out, "\n".join(written))
-
-    def columns(self) -> tuple[str, ...]:
-        """The columns of the particle table."""
-        return self._read()[1].columns
 
     def _read(self) -> tuple[list[str], StarTable]:
         text = read_text(self.path)

@@ -25,7 +25,6 @@ from hypermol.imaging import (
 )
 from hypermol.kernels import slice_grid
 from hypermol.poses.scored import ScoredImages, cut
-from hypermol.posteriors import Hypotheses
 from hypermol.shapes import Complex, Float, Int
 
 _DEGREES_TIMES_SHELLS = 31.0
@@ -92,12 +91,6 @@ class Candidates:
         values = (self.cell, self.rotation, self.shift_px, self.log_likelihood)
         return Candidates(*(value[torch.arange(len(row))[:, None], row] for value in values))
 
-    def hypotheses(self, pixel_size: float) -> Hypotheses:
-        """As estimators answer: shifts in Å."""
-        return Hypotheses(
-            rotation=self.rotation, shift=self.shift_px * pixel_size, log_weight=self.log_likelihood.float()
-        )
-
 
 def search_poses(
     images: ScoredImages, grid: Complex[Tensor, "z y x 1"], levels: SearchLevels = SearchLevels()
@@ -107,7 +100,7 @@ def search_poses(
     found = _coarsest(images.limit(levels.band(levels.first_order, largest)), grid, levels)
     for order in range(levels.first_order + 1, levels.last_order + 1):
         low = images.limit(levels.band(order, largest))
-        found = _scored(low, grid, _finer(found, images, order), _shift_step(low.lattice.band_limit, images))
+        found = _scored(low, grid, _finer(found, images, order), shift_step(low.lattice.band_limit, low.lattice.box))
         found = found.best(levels.kept_after(order))
     return found
 
@@ -120,8 +113,8 @@ def _coarsest(images: ScoredImages, grid: Tensor, levels: SearchLevels) -> Candi
     low = cut(grid, box, lattice.band_limit)
     points = slice_coordinates(lattice.k, turned) * (grid.shape[0] / low.shape[0])
     slices = slice_grid(low, points, low.shape[0] // 2)[..., 0]
-    step = _shift_step(lattice.band_limit, images)
-    shifts = _shift_grid(levels.shift_range * box, step, images.weight)
+    step = shift_step(lattice.band_limit, lattice.box)
+    shifts = shift_grid(levels.shift_range * box, step, images.weight)
     phase = shift_phase(lattice.k, shifts).conj()
     power = 2 * images.weight[:, 0] @ slices.abs().square().T
     table = torch.view_as_real(slices.resolve_conj()).flatten(-2).T.contiguous()
@@ -144,7 +137,7 @@ def _coarsest(images: ScoredImages, grid: Tensor, levels: SearchLevels) -> Candi
 
 def _with_depth(images: ScoredImages, grid: Tensor, levels: SearchLevels, found: Candidates) -> Candidates:
     """Candidates of one image at several depths along its view, scored by all images of the particle."""
-    reach, step = levels.shift_range * images.lattice.box, _shift_step(images.lattice.band_limit, images)
+    reach, step = levels.shift_range * images.lattice.box, shift_step(images.lattice.band_limit, images.lattice.box)
     depth = torch.arange(-math.ceil(reach / step), math.ceil(reach / step) + 1).to(found.shift_px) * step
     flat = found.shift_px[:, :, None].expand(-1, -1, len(depth), -1)
     seen = torch.cat([flat, depth[:, None].expand(*flat.shape[:-1], 1)], -1)
@@ -168,12 +161,12 @@ def _scored(images: ScoredImages, grid: Tensor, at: Candidates, reach_px: float)
     return dataclasses.replace(at, shift_px=shift, log_likelihood=value)
 
 
-def _shift_step(band_limit: int, images: ScoredImages) -> float:
+def shift_step(band_limit: int, box: int) -> float:
     """Pixels that turn the phase of the finest shell by a quarter of a cycle."""
-    return images.lattice.box / (4 * max(band_limit, 1))
+    return box / (4 * max(band_limit, 1))
 
 
-def _shift_grid(reach: float, step: float, like: Tensor) -> Float[Tensor, "t 2"]:
+def shift_grid(reach: float, step: float, like: Tensor) -> Float[Tensor, "t 2"]:
     """Shifts within a square of ± reach, px."""
     count = math.ceil(reach / step - 0.5) if reach > 0 else 0
     axis = torch.arange(-count, count + 1).to(like) * step

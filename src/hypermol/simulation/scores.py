@@ -17,6 +17,7 @@ from hypermol.metrics import (
     circular_spearman,
     confusion,
     coverage,
+    pose_scores,
     r_squared,
     spearman,
     state_accuracy,
@@ -31,6 +32,8 @@ ORDER_HOW = "linear direction of z fitted on half 1, scored on half 2"
 STATES_HOW = "linear discriminant of z fitted on half 1, scored on half 2"
 CLUSTERS, OWN_CLASSES = "clusters of z", "the method's classes"
 OWN_CLASSES_HOW = "most probable class, best one-to-one matching with the true states"
+ROTATION, DIRECTION, SHIFT = "median rotation error", "median direction error", "median shift error"
+POSES_HOW = "poses found, after one rotation, one origin and the better hand; median over particles"
 CURVE = 8
 """Degree of the polynomial (on a circle, twice the order of the Fourier series) by which z follows the truth."""
 COVERAGE_LEVEL = 0.9
@@ -76,6 +79,20 @@ def state_scores(truth: Truth, z: np.ndarray) -> StateScores:
     means = KMeans(len(np.unique(state)), n_init=10, random_state=SEED_OF_CLUSTERS)
     clusters = means.fit_predict((rows - rows.mean(axis=0)) / spread)
     return StateScores(state_accuracy(rows, state, truth.half[intact] == 0), confusion(clusters, state))
+
+
+def pose_values(truth: Truth, rotation: np.ndarray, shift: np.ndarray | None) -> dict[str, tuple[float, str, str]]:
+    """The figures of poses that were found, rotation [N, 3, 3], shift [N, 2] in Å: name → (value, unit, which way is
+    better). Shifts of tilted images, and those not found, are not scored."""
+    rows = truth.intact
+    both = shift is not None and truth.shift.shape[1] == 2
+    moved, known = (shift[rows], truth.shift[rows]) if shift is not None and both else (None, None)
+    errors = pose_scores(rotation[rows], truth.rotation[rows], moved, known, pixel_size=truth.pixel_size).overall
+    values = {
+        ROTATION: (float(np.median(errors.rotation_deg)), "°", "lower"),
+        DIRECTION: (float(np.median(errors.direction_deg)), "°", "lower"),
+    }
+    return values | ({SHIFT: (float(np.median(errors.shift_px)), "px", "lower")} if both else {})
 
 
 def coverage_score(truth: Truth, mean: np.ndarray, covariance: np.ndarray) -> float | None:

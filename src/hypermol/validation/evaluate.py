@@ -11,9 +11,9 @@ import numpy as np
 from torch import Tensor
 
 from hypermol.errors import ConfigError
-from hypermol.maps import align_maps, read_map, transform_map
+from hypermol.maps import align_maps, read_map
 from hypermol.methods import Trained, rebuild
-from hypermol.metrics import ClassScores, DirectionScore, fsc_mean, pose_scores
+from hypermol.metrics import ClassScores, DirectionScore, fsc_mean
 from hypermol.particles import images_fingerprint, read_particles
 from hypermol.runs import Run, fingerprint
 from hypermol.simulation import (
@@ -30,6 +30,7 @@ from hypermol.simulation import (
     ORDER_HOW,
     OWN_CLASSES,
     OWN_CLASSES_HOW,
+    POSES_HOW,
     STATES_HOW,
     Knowable,
     Truth,
@@ -44,6 +45,7 @@ from hypermol.simulation import (
     mean_of_gains,
     order_limits,
     order_scores,
+    pose_values,
     state_limit,
     state_scores,
     truth_masks,
@@ -157,16 +159,9 @@ def finds_poses(trained: Trained) -> bool:
 
 def pose_figures(trained: Trained, truth: Truth) -> Figures:
     """Errors of poses that the run found, after one alignment of all particles, both hands tried."""
-    found, rows, planar = trained.run.estimates(), truth.intact, truth.shift.shape[1] == 2
-    shift, known = (found["shift"][rows], truth.shift[rows]) if planar else (None, None)
-    scores = pose_scores(found["rotation"][rows], truth.rotation[rows], shift, known, pixel_size=truth.pixel_size)
-    how = "poses found, after one rotation, one origin and the better hand; median over particles"
-    errors = {"rotation": (scores.overall.rotation_deg, "°"), "direction": (scores.overall.direction_deg, "°")}
-    if planar:
-        errors["shift"] = scores.overall.shift_px, "px"
-    return {
-        f"median {name} error": _figure(float(np.median(values)), unit, how) for name, (values, unit) in errors.items()
-    }
+    found = trained.run.estimates()
+    values = pose_values(truth, found["rotation"], found["shift"]).items()
+    return {name: _figure(value, unit, POSES_HOW) for name, (value, unit, _) in values}
 
 
 def _into_frame_of(truth: Truth, trained: Trained) -> Callable[[Tensor], Tensor]:
@@ -174,7 +169,7 @@ def _into_frame_of(truth: Truth, trained: Trained) -> Callable[[Tensor], Tensor]
     if not finds_poses(trained):
         return lambda map_: map_
     frame = align_maps(_back_projection(trained)["consensus map"], truth.mean_map().float())
-    return lambda map_: transform_map(map_.float(), frame.rotation, frame.shift_px, frame.mirrored)
+    return lambda map_: frame.lay(map_.float())
 
 
 def map_figures(trained: Trained, truth: Truth, count: int, progress: Callable[[int, int], None]) -> Figures:
