@@ -8,12 +8,12 @@ import torch
 
 from hypermol.benchmarks import PROBLEMS, Answer, Given, find_problem
 from hypermol.benchmarks.bounds import sum_of
-from hypermol.benchmarks.figures import FSC_AT_Z, ROTATION, SHIFT, STATES_APART, area_under_roc
+from hypermol.benchmarks.figures import FSC_AT_Z, STATES_APART, area_under_roc
 from hypermol.benchmarks.given import known_z
 from hypermol.errors import ConfigError, DataError
 from hypermol.imaging.rotations import rotvec_to_matrix
 from hypermol.particles import read_particles
-from hypermol.simulation import GAIN, build_molecule
+from hypermol.simulation import GAIN, ROTATION, SHIFT, build_molecule
 
 MAPS_AGREE = 1e-5
 

@@ -8,11 +8,13 @@ from hypermol.conformations.classes import ClassPosterior, class_evidence, class
 from hypermol.conformations.empirical import EmpiricalPrior, learned_posteriors
 from hypermol.conformations.encoder import VariationalEncoder, VariationalEncoderNetwork
 from hypermol.conformations.gaussian import GaussianPosterior, gaussian_posterior, truncated
+from hypermol.conformations.groups import SEPARATE, density_groups
 from hypermol.conformations.known import KnownConformation, KnownConformationEstimator
 from hypermol.conformations.none import NoConformation
 from hypermol.conformations.table import LatentTable, LatentTableEstimator
 
 __all__ = [
+    "SEPARATE",
     "ClassPosterior",
     "GaussianPosterior",
     "KnownConformation",
@@ -24,6 +26,7 @@ __all__ = [
     "VariationalEncoderNetwork",
     "class_evidence",
     "class_posterior",
+    "density_groups",
     "gaussian_posterior",
     "learned_posteriors",
     "truncated",

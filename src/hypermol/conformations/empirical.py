@@ -13,20 +13,33 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from hypermol.conformations.groups import density_groups, of_nearest
 from hypermol.shapes import Float
 
 ATOMS = 1500
 ROUNDS = 5  # more change nothing but the height of spikes
 LEARNED_FROM = 20_000
 WIDTH = 0.05  # of an atom, in standard deviations of the normal prior: far below what one particle tells
+GROUPED_FROM = 5000
+BETWEEN = 0.15
+"""Share of particles that may lie between separate states: more, and they are preferred shapes of a continuum."""
 _CHUNK = 5000
 
 
-def learned_posteriors(mean: Float[Tensor, "n k"], covariance: Float[Tensor, "n k k"]) -> dict[str, Tensor]:
+def learned_posteriors(
+    mean: Float[Tensor, "n k"], covariance: Float[Tensor, "n k k"], states: bool = False
+) -> dict[str, Tensor]:
     """What a method tells of each particle, given posteriors under N(0, 1): z and z_covariance under the distribution
-    that all show; z_normal and z_normal_covariance as given, from which what the images alone say can be had."""
-    found, spread = EmpiricalPrior.learned(mean, covariance).posterior(mean, covariance)
-    return {"z": found, "z_covariance": spread, "z_normal": mean, "z_normal_covariance": covariance}
+    that all show; z_normal and z_normal_covariance as given, from which what the images alone say can be had.
+
+    With ``states``, also class_probability [n, m] where that distribution falls into m separate groups.
+    """
+    prior = EmpiricalPrior.learned(mean, covariance)
+    found, spread = prior.posterior(mean, covariance)
+    rows = {"z": found, "z_covariance": spread, "z_normal": mean, "z_normal_covariance": covariance}
+    if states and (shares := prior.separate_states(found, mean, covariance)) is not None:
+        rows["class_probability"] = shares
+    return rows
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,6 +68,21 @@ class EmpiricalPrior:
         parts = [self._posterior(m, c) for m, c in zip(mean.double().split(_CHUNK), covariance.double().split(_CHUNK))]
         means, covariances = zip(*parts)
         return torch.cat(means).to(mean), torch.cat(covariances).to(covariance)
+
+    def separate_states(
+        self, z: Float[Tensor, "n k"], mean: Float[Tensor, "n k"], covariance: Float[Tensor, "n k k"]
+    ) -> Float[Tensor, "n m"] | None:
+        """The groups that the density of z divides into, few particles between them: probability of each particle, the
+        sum over the atoms that lie nearest to that group. None where there is one cloud."""
+        places = z.double().cpu().numpy()
+        label = density_groups(places, most=GROUPED_FROM)
+        known = label >= 0
+        if label.max() < 1 or known.mean() < 1 - BETWEEN:
+            return None
+        owner = torch.from_numpy(of_nearest(self.atoms.cpu().numpy(), places[known], label[known]))
+        member = torch.nn.functional.one_hot(owner).to(self.atoms)
+        parts = zip(mean.double().split(_CHUNK), covariance.double().split(_CHUNK))
+        return torch.cat([self._shares(_Likelihood.of(m, c).blurred(WIDTH)) @ member for m, c in parts]).to(mean)
 
     def _posterior(self, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
         seen = _Likelihood.of(mean, covariance)

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hypermol.conformations import SEPARATE, density_groups
 from hypermol.landscape.components import PrincipalComponents
-from hypermol.landscape.latent import Latent, subsample
-from hypermol.landscape.separation import join_unseparated
+from hypermol.landscape.latent import Latent
 from hypermol.shapes import Float, Int
 
-DENSITY_LIMIT = 10_000
-SEPARATE = 20
-"""Fewer particles are not searched for groups by density."""
 BETWEEN = 0.3
 
 
@@ -68,34 +65,14 @@ def kmeans_clusters(latent: Latent, components: PrincipalComponents, k: int = 10
 def density_clusters(latent: Latent, components: PrincipalComponents, seed: int = 0) -> Clusters:
     """Groups of high density (HDBSCAN; Campello et al. 2013), those joined that no valley of density divides.
 
-    Fitted on at most 10,000 particles; the others take the group of their nearest fitted neighbour. Particles
-    between groups get -1. A sentence in ``notes`` says what was found.
+    See ``conformations.groups``. Particles between groups get -1. A sentence in ``notes`` says what was found.
     """
     if latent.size < SEPARATE or latent.constant:
         label = np.full(latent.size, -1, dtype=np.int64)
         note = f"Groups by density were not looked for: they need {SEPARATE} particles with different z."
         return _described("HDBSCAN", latent, components, label, (note,))
-    chosen = subsample(latent.size, DENSITY_LIMIT, seed)
-    fitted = _hdbscan(latent.z[chosen])
-    label = fitted if chosen.size == latent.size else _of_nearest(latent.z, latent.z[chosen], fitted)
+    label = density_groups(latent.z, seed)
     return _described("HDBSCAN", latent, components, label, (_density_note(label),))
-
-
-def _hdbscan(z: Float[np.ndarray, "m d"]) -> Int[np.ndarray, " m"]:
-    from sklearn.cluster import HDBSCAN
-
-    # enough neighbours that the density at a particle is not mostly chance
-    around = min(max(10, round(0.01 * len(z))), len(z) - 1)
-    model = HDBSCAN(min_cluster_size=max(5, round(0.02 * len(z))), min_samples=around, copy=True)
-    return join_unseparated(z, model.fit(z).labels_.astype(np.int64))
-
-
-def _of_nearest(
-    z: Float[np.ndarray, "n d"], fitted: Float[np.ndarray, "m d"], label: Int[np.ndarray, " m"]
-) -> Int[np.ndarray, " n"]:
-    from scipy.spatial import cKDTree
-
-    return label[cKDTree(fitted).query(z, workers=-1)[1]]
 
 
 def _density_note(label: Int[np.ndarray, " n"]) -> str:

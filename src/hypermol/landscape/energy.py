@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hypermol.conformations import SEPARATE
 from hypermol.errors import DataError
 from hypermol.landscape.basins import EnergyPath, States, basins, lowest_energy_path
-from hypermol.landscape.clusters import SEPARATE
 from hypermol.landscape.components import PrincipalComponents
 from hypermol.landscape.density import Density, deconvolved, density_grid
 from hypermol.landscape.latent import Latent

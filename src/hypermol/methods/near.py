@@ -15,19 +15,29 @@ from hypermol.maps import read_map, write_map
 from hypermol.methods.record import run_method, run_particles, run_preparation
 from hypermol.metrics import local_resolution, resolution
 from hypermol.particles import ImageSource
-from hypermol.reconstruction import SMALLEST, RegressionMap, nearest, neighbour_sizes, nested_half_maps, regression_map
+from hypermol.reconstruction import (
+    SMALLEST,
+    RegressionMap,
+    nearest,
+    neighbour_sizes,
+    nested_half_maps,
+    regression_map,
+    sizes_within,
+)
 from hypermol.reconstruction.consensus import consensus
 from hypermol.runs import Run
 
 
 @dataclasses.dataclass(frozen=True)
 class NearbyImages:
-    """The particles of a run, their z [N, d] and, where the method states it, its covariance [N, d, d]; a mask."""
+    """The particles of a run, their z [N, d] and, where the method states it, its covariance [N, d, d]; a mask; the
+    separate state [N] of each, where the method found some."""
 
     source: ImageSource
     z: np.ndarray
     covariance: np.ndarray | None
     mask: Tensor
+    state: np.ndarray | None = None
 
     @staticmethod
     def of(run: Run) -> NearbyImages:
@@ -42,7 +52,8 @@ class NearbyImages:
             raise ConfigError(f"{run.path}: maps by regression need poses, and {particles.path} has none")
         covariance = estimates.get("z_normal_covariance", estimates.get("z_covariance"))
         source = ImageSource(particles, run_preparation(run))
-        return NearbyImages(source, estimates["z"], covariance, _mask(run, source))
+        state = estimates["class_probability"].argmax(1) if "class_probability" in estimates else None
+        return NearbyImages(source, estimates["z"], covariance, _mask(run, source), state)
 
     @property
     def enough(self) -> bool:
@@ -51,8 +62,14 @@ class NearbyImages:
 
     def map_at(self, z: np.ndarray) -> RegressionMap:
         """The map at z [d]. Raises DataError where there are too few particles."""
-        order = nearest(self.z, np.asarray(z, dtype=np.float64), self.covariance)
-        return regression_map(self.source, order, neighbour_sizes(len(order)), self.mask, self.of_all)
+        place = np.asarray(z, dtype=np.float64)
+        order = nearest(self.z, place, self.covariance)
+        if self.state is None:
+            return regression_map(self.source, order, neighbour_sizes(len(order)), self.mask, self.of_all)
+        own = self.state[order] == self.state[np.square(self.z - place).sum(1).argmin()]
+        order = np.concatenate([order[own], order[~own]])
+        sizes = sizes_within(int(own.sum()), len(order))
+        return regression_map(self.source, order, sizes, self.mask, self.of_all)
 
     @cached_property
     def of_all(self) -> Tensor:

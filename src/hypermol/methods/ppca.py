@@ -77,15 +77,21 @@ class PrincipalVolumes:
     def results(self, state: State, context: BuildContext) -> Results:
         """See ``principal_volumes``."""
         how = "FSC at 0.143 between two models, each fitted to one half set alone; no mask"
-        return principal_volumes.results(state, context.pixel_size, how, self._words(len(state.tensors["joint"]) - 1))
+        return principal_volumes.results(state, context.pixel_size, how, self._words(state))
 
-    def _words(self, kept: int) -> tuple[str, ...]:
+    def _words(self, state: State) -> tuple[str, ...]:
+        kept = len(state.tensors["joint"]) - 1
         if kept == 0:
             return (principal_volumes.NO_MOTION,)
         words = f"{kept} of {self.z_dim} components kept: {principal_volumes.CONFIRMED}"
         if self.maps_by == "decoder":
             return (words,)
-        return words, "maps at a conformation are made from the images near it: few components blur a turn"
+        if "class_probability" in state.table:
+            return words, principal_volumes.said_of_states(state.table["class_probability"])
+        return words, (
+            "a continuum: z falls into no separate states; maps at a conformation are made from the images near it, as "
+            "few components blur a turn"
+        )
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """z [n, K] → μ + Σ z_c U_c; None: μ."""

@@ -108,7 +108,7 @@ class Steps:
         gain = power / (power + sums.noise())
         near = filtered(state.tensors["centre"], profile_volume(within, box))
         joint[0] = masked_within_gain(near + far, gain[0], mask, FAINTEST_GAIN)
-        joint, table = in_unit_variance(joint, state.table, totals["power of z"])
+        joint, table = in_unit_variance(joint, state.table, totals["power of z"], self.settings.maps_by == "regression")
         curves = torch.cat([curve.to(state.tensors["fsc"]), state.tensors["fsc"][1:]])
         tensors = {"joint": joint, "half_means": solved, "fsc": curves}
         return State(tensors={**state.tensors, **tensors}, table=table, data=state.data)

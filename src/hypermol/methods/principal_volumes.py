@@ -18,7 +18,7 @@ from hypermol.engine import Contribution, State
 from hypermol.methods.method import Results
 from hypermol.metrics import resolution
 
-ESTIMATES = ("z", "z_covariance", "z_normal", "z_normal_covariance", "contrast", "log_likelihood")
+ESTIMATES = ("z", "z_covariance", "z_normal", "z_normal_covariance", "class_probability", "contrast", "log_likelihood")
 SEEN = 0.143
 NO_MOTION = (
     "no motion found: not one component raises the likelihood of images that it was not fitted to; the consensus map "
@@ -38,14 +38,18 @@ def estimated(found: GaussianPosterior, contrast: bool) -> Contribution:
     return Contribution({"power of z": power}, rows, {"nll": -found.log_evidence.sum()})
 
 
-def in_unit_variance(joint: Tensor, table: dict[str, Tensor], power: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def in_unit_variance(
+    joint: Tensor, table: dict[str, Tensor], power: Tensor, states: bool = False
+) -> tuple[Tensor, dict[str, Tensor]]:
     """joint and table in units in which E[z²] = 1, as stated, and under the distribution that all particles show: what
-    damping has taken from the components is taken from the unit of z as well. ``power``: Σ E[z²]."""
+    damping has taken from the components is taken from the unit of z as well. ``power``: Σ E[z²]; ``states``: whether
+    separate states are looked for."""
     if "z" not in table:
         return joint, table
     unit, joint = (power / len(table["z"])).sqrt().clamp(min=1e-6).to(joint), joint.clone()
     joint[1:] *= unit[:, None, None, None]
-    return joint, table | learned_posteriors(table["z"] / unit, table["z_covariance"] / torch.outer(unit, unit))
+    mean, covariance = table["z"] / unit, table["z_covariance"] / torch.outer(unit, unit)
+    return joint, table | learned_posteriors(mean, covariance, states)
 
 
 def results(state: State, pixel_size: float, how: str, notes: Sequence[str]) -> Results:
@@ -62,6 +66,15 @@ def results(state: State, pixel_size: float, how: str, notes: Sequence[str]) -> 
     }
     named = {f"fsc_{label}": curve.numpy().astype(np.float32) for label, curve in zip(labels, curves, strict=True)}
     return Results(estimates, maps, figures, named, notes=tuple(notes))
+
+
+def said_of_states(probability: Tensor) -> str:
+    """The states and their populations, given each particle's probabilities [N, K]."""
+    shares = ", ".join(f"{100 * share:.1f}" for share in probability.double().mean(0).tolist())
+    return (
+        f"{probability.shape[1]} separate states ({shares} % of the particles), few particles between them; the map of "
+        "a state is made from its own images"
+    )
 
 
 def decoder(state: State) -> Callable[[Tensor | None], Tensor]:

@@ -17,6 +17,7 @@ from hypermol.reconstruction.regression import (
     neighbour_sizes,
     nested_half_maps,
     regression_map,
+    sizes_within,
 )
 from hypermol.reconstruction.shells import Profile, extended, profile_volume, shell_mean, shell_means
 from hypermol.reconstruction.support import fourier_gain, masked_within_gain, real_space_gain

@@ -60,6 +60,12 @@ def neighbour_sizes(count: int) -> tuple[int, ...]:
     return (*sizes, count)
 
 
+def sizes_within(state: int, count: int) -> tuple[int, ...]:
+    """Nested neighbourhoods in a separate state of so many particles: doubling up to all of them, then all of
+    ``count``; none lies between, where other states would be mixed in."""
+    return (*(size for size in neighbour_sizes(count)[:-1] if size < 0.75 * state), state, count)
+
+
 def nearest(
     z: Float[np.ndarray, "n d"], at: Float[np.ndarray, " d"], covariance: Float[np.ndarray, "n d d"] | None = None
 ) -> Int[np.ndarray, " n"]:
@@ -120,7 +126,7 @@ def mixed_maps(
     """Per band and place the neighbourhood with the least cross-validated error; and what came from which."""
     box, count = mask.shape[-1], len(halves)
     transforms, mixed = torch.fft.rfftn(halves, dim=(-3, -2, -1)), torch.zeros_like(halves[0])
-    shares, reference = [], min(REFERENCE, count - 1)
+    shares, reference = [], REFERENCE if count > 2 else 0
     for centre, gain in _bands(box):
         parts = torch.fft.irfftn(transforms * profile_volume(gain, box).to(halves), s=(box,) * 3, dim=(-3, -2, -1))
         error = (parts - parts[reference].flip(0)).square().sum(1) * mask

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypermol.landscape import SEPARATE
+from hypermol.conformations import SEPARATE
 from hypermol.report.data import ReportData
 from hypermol.report.markup import Section, bullets, data_table, facts_table, fold, paragraph, percent, text
 

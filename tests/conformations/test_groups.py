@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from hypermol.conformations.separation import depth, join_unseparated
 from hypermol.landscape import check_latent, density_clusters, principal_components
-from hypermol.landscape.separation import depth, join_unseparated
 
 
 def groups(z):
