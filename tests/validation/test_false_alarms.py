@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from small_runs import QUIET, SETTINGS, molecule, untrained
 
+from hypermol.methods import find_method, train
+from hypermol.simulation import Recipe, simulate
 from hypermol.validation import Asked, validate_run
 
 RIGID_SEEDS = 20
@@ -50,3 +52,19 @@ def test_a_hinge_moves(tmp_path: Path):
         assert best["resolution"] < 20
         assert noise["significance"] < best["significance"] / 2
         assert result["verdict"][0].startswith("Motion along ax")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_hinge_at_full_size_moves(tmp_path: Path):
+    """10,000 × 64 px, SNR 0.1, as `hypermol train` and `hypermol validate` do it unless told otherwise."""
+    simulate(Recipe(name="hinge", n=10_000, box=64, snr=0.1), tmp_path / "data")
+    run = train(tmp_path / "data" / "particles.star", find_method("auto"), tmp_path / "run")
+    result = validate_run(run, Asked(checks=False), QUIET)
+    best, noise = result["axes"][0], result["noise"]
+    _tell("full-size.json", [{"best": best, "noise": noise["significance"], "verdict": result["verdict"]}])
+    assert best["real"]
+    assert best["resolution"] < 12
+    assert best["significance"] > 15
+    assert noise["significance"] < best["significance"] / 3
+    assert result["verdict"][0].startswith("Motion along ax")
