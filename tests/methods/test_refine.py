@@ -94,11 +94,3 @@ def test_without_poses_and_without_a_map_there_is_nothing_to_refine(molecule, tm
     folder, _ = molecule
     with pytest.raises(ConfigError, match="abinitio"):
         train(folder / "unposed.star", find_method("refine"), tmp_path / "run", seed=0)
-
-
-def test_a_reference_of_another_size_is_refused(molecule, tmp_path):
-    folder, truth = molecule
-    write_map(tmp_path / "small.mrc", truth.map(0).float()[4:-4, 4:-4, 4:-4].contiguous(), truth.pixel_size)
-    method = configured(find_method("refine"), {"reference": str(tmp_path / "small.mrc")})
-    with pytest.raises(ConfigError, match="24 px"):
-        train(folder / "unposed.star", method, tmp_path / "run", seed=0)

@@ -23,12 +23,15 @@ class Refine:
 
     name: str = "refine"
     source: str = "Penczek et al. 1994 (projection matching); Scheres & Chen 2012, Nat. Methods 9:853 (gold standard)"
-    reference: Annotated[str, "map to begin with (MRC); default: back projection from the given poses"] = ""
+    reference: Annotated[
+        str, "map to begin with (MRC, any box and pixel size); default: back projection from the given poses"
+    ] = ""
     start: Annotated[Share, "share of Nyquist of the reference that is trusted"] = 0.25
     search_passes: Annotated[Dimension, "with every pose searched anew; 0: from the given ones on"] = 3
     local_passes: Annotated[Count, "with poses refined where they are"] = 4
     shift_range: Annotated[Portion, "how far a molecule may be off centre, in boxes"] = 0.08
     kept: Annotated[Count, "candidates that a search keeps after its first level; fewer later"] = 24
+    symmetry: Annotated[str, "point group of the molecule, axes as in RELION: C1, C4, D2, T, O, I …"] = "C1"
     batch_size: Annotated[Count, "particles at a time"] = 256
 
     represents = "voxel grid in Fourier space, one per half set"

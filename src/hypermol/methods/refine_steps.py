@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,9 +11,9 @@ from torch import Tensor
 
 from hypermol.engine import Contribution, Draws, State
 from hypermol.errors import ConfigError
-from hypermol.imaging import spacing_deg
+from hypermol.imaging import spacing_deg, symmetry_rotations
 from hypermol.kernels import volume_to_grid
-from hypermol.maps import centred_sphere, filtered, low_pass, read_map
+from hypermol.maps import centred_sphere, filtered, low_pass, read_map, resized, transform_map
 from hypermol.methods.backprojection import maps_and_words
 from hypermol.methods.kept import Kept
 from hypermol.metrics import fsc, resolution
@@ -27,6 +26,7 @@ from hypermol.reconstruction import (
     insertion,
     molecule_mask,
     profile_volume,
+    shell_mean,
 )
 from hypermol.specs import BuildContext
 
@@ -52,6 +52,8 @@ class Steps:
 
     def __post_init__(self) -> None:
         self._kept = Kept()
+        group = symmetry_rotations(self.settings.symmetry)
+        self._group = group if len(group) > 1 else None
 
     def initial(self) -> State:
         """Both halves begin with the reference, low-passed: finer detail would be shared and not found."""
@@ -59,10 +61,25 @@ class Steps:
         data = {"box": context.box, "pixel_size": context.pixel_size, "points": context.points}
         return self.begun(State(data=data), self._reference())
 
+    def _in_units_of_images(self, map_: Tensor) -> Tensor:
+        """A map from elsewhere, scaled so that its transform is as strong as the images say the molecule's is, in the
+        mean over the shells that it is trusted to (in logarithms: no shell decides alone)."""
+        box = self.context.box
+        own = shell_mean(volume_to_grid(map_)[..., 0].abs().square(), box).sqrt()
+        shells = slice(2, self._first_band() + 1)
+        ratio = self.context.signal_amplitude.double()[shells] / own[shells].clamp(min=1e-12)
+        return map_ * float(ratio.log().mean().exp())
+
+    def _first_band(self) -> int:
+        last = self.context.box // 2 - 1
+        return min(last, max(6, round(self.settings.start * last)))
+
     def begun(self, state: State, reference: Tensor) -> State:
         """``state`` with this map for both halves."""
-        box, last = self.context.box, self.context.box // 2 - 1
-        band = min(last, max(6, round(self.settings.start * last)))
+        box, band = self.context.box, self._first_band()
+        if self._group is not None:
+            none = torch.zeros(3)
+            reference = torch.stack([transform_map(reference, element, none) for element in self._group]).mean(0)
         low = low_pass(reference, 1.0, box / band)
         tensors = {"maps": torch.stack([low, low]), "mask": centred_sphere(box).to(low.device)}
         return State(tensors=tensors, data={**state.data, "band": band, "posed": False})
@@ -72,7 +89,8 @@ class Steps:
         band = int(state.data["band"])
         last = max(FIRST_ORDER, order_for(band))
         kept = tuple(max(2, self.settings.kept >> level) for level in range(last - FIRST_ORDER + 1))
-        levels = SearchLevels(FIRST_ORDER, last, min(6, band), shift_range=self.settings.shift_range, kept=kept)
+        reach, symmetry = self.settings.shift_range, self.settings.symmetry
+        levels = SearchLevels(FIRST_ORDER, last, min(6, band), shift_range=reach, kept=kept, symmetry=symmetry)
 
         def find(images: ScoredImages, rows: Tensor, grid: Tensor) -> Found:
             return search_poses(images, grid, levels).first
@@ -128,6 +146,7 @@ class Steps:
                 rotation[rows], shift_px[rows], value[rows] = turned.float(), moved.float(), likely.float()
         shift = shift_px * batch.pixel_size
         placed = insertion(dataclasses.replace(batch, rotation=rotation, shift=shift))
+        placed = dataclasses.replace(placed, group=self._group)
         found = {"rotation": rotation, "shift": shift, "log_likelihood": value}
         return Contribution({"sums": placed}, found, {"nll": -value.double().sum()})
 
@@ -147,10 +166,5 @@ class Steps:
             found: Tensor = self.context.consensus()  # type: ignore[misc]
             return found
         map_, pixel_size = read_map(given)
-        box = self.context.box
-        if map_.shape[-1] != box or abs(pixel_size / self.context.pixel_size - 1) > 0.01:
-            raise ConfigError(
-                f"reference: {Path(given)} has {map_.shape[-1]} px of {pixel_size:.4g} Å, expected that of the images: "
-                f"{box} px of {self.context.pixel_size:.4g} Å"
-            )
-        return map_.float()
+        context = self.context
+        return self._in_units_of_images(resized(map_.float(), pixel_size, context.box, context.pixel_size))

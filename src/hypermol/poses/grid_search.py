@@ -16,10 +16,10 @@ from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.imaging import (
+    asymmetric_cells,
     rotations_at,
     shift_phase,
     slice_coordinates,
-    so3_grid,
     spacing_deg,
     subdivide,
 )
@@ -37,7 +37,8 @@ class SearchLevels:
 
     first_order, last_order: of the rotation grid (2: 15°, 6: 0.94°). first_band: shells of the first level; they grow
     by ``growth`` a level, up to ``band_limit`` (None: all). shift_range: fraction of the box that the molecule may be
-    off its centre, in each direction. kept: candidates after each level, the last number for all later ones.
+    off its centre, in each direction. kept: candidates after each level, the last number for all later ones. symmetry:
+    a point group of the volume; one of each set of equal poses is searched.
     """
 
     first_order: int = 2
@@ -47,6 +48,7 @@ class SearchLevels:
     band_limit: int | None = None
     shift_range: float = 0.08
     kept: tuple[int, ...] = (24, 12, 6, 4)
+    symmetry: str = "C1"
 
     def __post_init__(self) -> None:
         """Raises ConfigError for levels that lead nowhere."""
@@ -109,7 +111,8 @@ def _coarsest(images: ScoredImages, grid: Tensor, levels: SearchLevels) -> Candi
     """All rotations and shifts of the first grid, of each particle's first image alone; then, with more images, of all
     its images, along the shift that only those see."""
     lattice, box = images.lattice, images.lattice.box
-    turned = so3_grid(levels.first_order).to(images.weight)
+    cells_in = asymmetric_cells(levels.symmetry, levels.first_order).to(images.weight.device)
+    turned = rotations_at(cells_in, levels.first_order).to(images.weight)
     low = cut(grid, box, lattice.band_limit)
     points = slice_coordinates(lattice.k, turned) * (grid.shape[0] / low.shape[0])
     slices = slice_grid(low, points, low.shape[0] // 2)[..., 0]
@@ -129,7 +132,7 @@ def _coarsest(images: ScoredImages, grid: Tensor, levels: SearchLevels) -> Candi
         at.append(where.gather(1, cell))
         value.append(best)
     cell, shift = torch.cat(cells), shifts[torch.cat(at)] - images.image_shift_px[:, :1]
-    rotation = images.tilt[:, :1].mT @ turned[cell]
+    rotation, cell = images.tilt[:, :1].mT @ turned[cell], cells_in[cell]
     if images.shift_dim == 2:
         return Candidates(cell, rotation, shift, torch.cat(value).double())
     return _with_depth(images, grid, levels, Candidates(cell, rotation, shift, torch.cat(value).double()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ class Insertion:
     """n images ready to be inserted: an engine ``Deposit`` into the ``data`` of an ``Accumulators``.
 
     numerator: [n, P] C X e^{2πi k·t}/σ² (shift undone). weight: [n, P] C²/σ². rotation: [n, 3, 3] of each image.
-    half: [n], 0 or 1. Self-conjugate points carry ½, as they meet themselves when the grid is symmetrised.
+    half: [n], 0 or 1. Self-conjugate points carry ½, as they meet themselves when the grid is symmetrised. group:
+    rotations [g, 3, 3] that leave the molecule as it is; each image is inserted in every equivalent place.
     """
 
     numerator: Complex[Tensor, "n p"]
@@ -34,6 +36,7 @@ class Insertion:
     half: Int[Tensor, " n"]
     lattice: Lattice
     oversampling: int = 2
+    group: Float[Tensor, "g 3 3"] | None = None
 
     def coarser(self, band_limit: int, box: int) -> Insertion:
         """The same images up to a shell, for a grid of ``box`` pixels over the same field of view: transforms keep
@@ -60,10 +63,18 @@ class Insertion:
         for half in range(2):
             grids = sums.numerator(half)[..., None], sums.weight(half)
             for images in torch.nonzero(self.half == half)[:, 0].split(_IMAGES_PER_INSERTION):
-                points = slice_coordinates(self.lattice.k, self.rotation[images])
                 numerator, weight = self.numerator[images][..., None], self.weight[images]
-                insert_grid(numerator, weight, points, box, self.oversampling, out=grids)
+                for rotation in self._equivalent(self.rotation[images]):
+                    points = slice_coordinates(self.lattice.k, rotation)
+                    insert_grid(numerator, weight, points, box, self.oversampling, out=grids)
         return sums.data
+
+    def _equivalent(self, rotation: Float[Tensor, "n 3 3"]) -> Iterator[Float[Tensor, "n 3 3"]]:
+        """The rotations themselves, or R S for each S of the group."""
+        if self.group is None:
+            yield rotation
+        else:
+            yield from (rotation @ element.to(rotation) for element in self.group)
 
 
 def insertion(batch: Batch, oversampling: int = 2) -> Insertion:

@@ -1,0 +1,62 @@
+"""Refinement of a symmetric molecule: equal poses are one, and each image tells of every part that is the same."""
+
+import numpy as np
+import pytest
+import torch
+
+from hypermol.errors import ConfigError
+from hypermol.imaging import geodesic_angle_deg, symmetry_rotations
+from hypermol.maps import low_pass, read_map, resized, transform_map, write_map
+from hypermol.methods import configured, find_method, train
+from hypermol.metrics import fsc, fsc_mean
+from hypermol.simulation import Recipe, Truth, simulate
+
+SETTINGS = {"search_passes": 2, "local_passes": 1}
+
+
+@pytest.fixture(scope="module")
+def tetramer(tmp_path_factory):
+    """240 noisy images of four equal subunits (D2), and a blurred map in a smaller box with larger pixels, its
+    densities in other units."""
+    folder = tmp_path_factory.mktemp("tetramer")
+    random = np.random.default_rng(4)
+    unit = random.normal(size=(60, 3)) * 7.0 + (13.0, 9.0, 15.0)
+    atoms = np.concatenate([unit @ element.T for element in symmetry_rotations("D2").numpy()])
+    np.savez(folder / "atoms.npz", coordinates=atoms, weight=np.ones(len(atoms)))
+    model = str(folder / "atoms.npz")
+    simulate(
+        Recipe(name="homogeneous", model=model, sigma=3.0, n=240, box=32, pixel_size=3.6, snr=0.15, seed=5, shift_px=1),
+        folder / "data",
+    )
+    truth = Truth.load(folder / "data")
+    rough = resized(low_pass(truth.map(0).float(), truth.pixel_size, 25.0), truth.pixel_size, 24, 4.8)
+    write_map(folder / "rough.mrc", 40 * rough, 4.8)
+    return folder, truth
+
+
+def refined(folder, run, **settings):
+    method = configured(find_method("refine"), {**SETTINGS, "reference": str(folder / "rough.mrc"), **settings})
+    return train(folder / "data" / "particles.star", method, run, seed=0)
+
+
+def likeness(run, truth):
+    found, exact = read_map(run.volumes / "consensus.mrc")[0], truth.map(0).float()
+    return float(fsc_mean(fsc(found, exact, truth.mask().float())[:13]))
+
+
+def test_poses_are_right_up_to_the_group_and_the_map_is_better(tetramer, tmp_path):
+    folder, truth = tetramer
+    with_group, without = refined(folder, tmp_path / "d2", symmetry="D2"), refined(folder, tmp_path / "c1")
+    group, found = symmetry_rotations("D2"), torch.from_numpy(with_group.estimates()["rotation"]).double()
+    apart = geodesic_angle_deg(found[:, None], torch.from_numpy(truth.rotation)[:, None] @ group).amin(1)
+    assert float(apart.median()) < 6
+    assert likeness(with_group, truth) > likeness(without, truth) + 0.05
+    map_ = read_map(with_group.volumes / "consensus.mrc")[0]
+    for element in group[1:]:
+        assert float(fsc(transform_map(map_, element, torch.zeros(3)), map_)[1:10].min()) > 0.99
+
+
+def test_a_group_that_is_none_is_refused(tetramer, tmp_path):
+    folder, _ = tetramer
+    with pytest.raises(ConfigError, match="symmetry 'D': expected C1"):
+        refined(folder, tmp_path / "run", symmetry="D")
