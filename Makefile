@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-pose-search docs-figures test-triton clean
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-pose-search bench-real-refinement docs-figures test-triton clean
 
 # make demo: simulate a molecule that moves, reconstruct it, and write a report.
 demo: $(VENV)/.ready
@@ -62,6 +62,9 @@ bench-abinitio: $(VENV)/.ready
 
 bench-pose-search: $(VENV)/.ready peers
 	$(BIN)/python -m hypermol.benchmarks.pose_search
+
+bench-real-refinement: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.real_refinement
 
 bench-kernels: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.grid_kernels

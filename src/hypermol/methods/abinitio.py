@@ -41,6 +41,7 @@ class AbInitio:
     shift_range: Annotated[Portion, "how far a molecule may be off centre, in boxes"] = 0.08
     kept: Annotated[Count, "candidates that a search keeps after its first level; fewer later"] = 24
 
+    mask = "auto"
     symmetry = "C1"  # axes of a found map lie anywhere
     represents = "voxel grid in Fourier space, one per half set"
     infers = "pose, by search"

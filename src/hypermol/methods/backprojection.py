@@ -92,10 +92,14 @@ SHARED = "the halves share their poses"
 
 
 def maps_and_words(
-    sums: Accumulators, context: BuildContext, independence: str = "accumulators", note: str = SHARED
+    sums: Accumulators,
+    context: BuildContext,
+    independence: str = "accumulators",
+    note: str = SHARED,
+    mask: Tensor | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The maps of ``ConsensusMaps`` and their FSC curves, and what metrics.json says of them. Uses the sums up."""
-    maps = form_maps(sums, context.pixel_size, context.seed)
+    maps = form_maps(sums, context.pixel_size, context.seed, mask)
     maps = dataclasses.replace(maps, curves=dataclasses.replace(maps.curves, independence=independence))
     return {**maps.named_maps(), **_curves(maps)}, _words(maps, note)
 

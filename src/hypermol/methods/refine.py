@@ -31,6 +31,7 @@ class Refine:
     local_passes: Annotated[Count, "with poses refined where they are"] = 4
     shift_range: Annotated[Portion, "how far a molecule may be off centre, in boxes"] = 0.08
     kept: Annotated[Count, "candidates that a search keeps after its first level; fewer later"] = 24
+    mask: Annotated[str, "where the molecule is: auto, sphere, or a map file"] = "auto"
     symmetry: Annotated[str, "point group of the molecule, axes as in RELION: C1, C4, D2, T, O, I …"] = "C1"
     batch_size: Annotated[Count, "particles at a time"] = 256
 

@@ -16,6 +16,7 @@ from hypermol.kernels import volume_to_grid
 from hypermol.maps import centred_sphere, filtered, low_pass, read_map, resized, transform_map
 from hypermol.methods.backprojection import maps_and_words
 from hypermol.methods.kept import Kept
+from hypermol.methods.masks import first_mask
 from hypermol.metrics import fsc, resolution
 from hypermol.poses import ScoredImages, SearchLevels, order_for, refine_poses, search_poses
 from hypermol.reconstruction import (
@@ -61,6 +62,9 @@ class Steps:
         data = {"box": context.box, "pixel_size": context.pixel_size, "points": context.points}
         return self.begun(State(data=data), self._reference())
 
+    def _given_mask(self, state: State) -> Tensor | None:
+        return None if self.settings.mask == "auto" else state.tensors["mask"]
+
     def _in_units_of_images(self, map_: Tensor) -> Tensor:
         """A map from elsewhere, scaled so that its transform is as strong as the images say the molecule's is, in the
         mean over the shells that it is trusted to (in logarithms: no shell decides alone)."""
@@ -81,7 +85,7 @@ class Steps:
             none = torch.zeros(3)
             reference = torch.stack([transform_map(reference, element, none) for element in self._group]).mean(0)
         low = low_pass(reference, 1.0, box / band)
-        tensors = {"maps": torch.stack([low, low]), "mask": centred_sphere(box).to(low.device)}
+        tensors = {"maps": torch.stack([low, low]), "mask": first_mask(self.settings.mask, box).to(low.device)}
         return State(tensors=tensors, data={**state.data, "band": band, "posed": False})
 
     def search(self, state: State, batch: Any, draws: Draws) -> Contribution:
@@ -118,7 +122,9 @@ class Steps:
         first, second = half_map(sums, 0), half_map(sums, 1)
         unmasked = fsc(first, second, centred_sphere(box))
         mean = filtered((first + second) / 2, profile_volume(fourier_gain(unmasked), box))
-        mask, _ = molecule_mask(mean, pixel_size, resolution(unmasked, pixel_size, AGREEMENT))
+        mask = self._given_mask(state)
+        if mask is None:
+            mask = molecule_mask(mean, pixel_size, resolution(unmasked, pixel_size, AGREEMENT))[0]
         curve = fsc(first, second, mask)
         gain = profile_volume(curve.clamp(min=0), box)  # of a half map: signal over signal and noise
         maps = torch.stack([filtered(half * mask, gain) for half in (first, second)])
@@ -130,7 +136,7 @@ class Steps:
     def final_maps(self, state: State, totals: dict[str, Tensor]) -> State:
         """What is left to the user."""
         sums = Accumulators.view(totals["sums"], self.context.box)
-        tensors, words = maps_and_words(sums, self.context, INDEPENDENCE, REASON)
+        tensors, words = maps_and_words(sums, self.context, INDEPENDENCE, REASON, self._given_mask(state))
         return State(tensors=tensors, data={**state.data, **words})
 
     def _aligned(self, state: State, batch: Any, find: Callable[[ScoredImages, Tensor, Tensor], Found]) -> Contribution:

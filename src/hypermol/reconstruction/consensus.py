@@ -91,8 +91,11 @@ def consensus(source: Batches, oversampling: int = 2, seed: int = 0, batch_size:
     return form_maps(sums, source.pixel_size, seed)
 
 
-def form_maps(sums: Accumulators, pixel_size: float, seed: int = 0) -> ConsensusMaps:
-    """Maps and curves from the sums over all particles. The sums are symmetrised in place: they are used up.
+def form_maps(
+    sums: Accumulators, pixel_size: float, seed: int = 0, mask: Float[Tensor, "d d d"] | None = None
+) -> ConsensusMaps:
+    """Maps and curves from the sums over all particles. The sums are symmetrised in place: they are used up. mask:
+    where the molecule is, if that is known.
 
     Raises DataError where a half set is empty.
     """
@@ -110,7 +113,9 @@ def form_maps(sums: Accumulators, pixel_size: float, seed: int = 0) -> Consensus
     whole = weighted_map(sums, power)
     # the mask needs a filtered map, the best filter needs the FSC inside the mask
     rough = _filtered(whole * window, fsc(first, second, window))
-    mask, origin = molecule_mask(rough, pixel_size, resolution(unmasked, pixel_size, THRESHOLD))
+    origin = "as given"
+    if mask is None:
+        mask, origin = molecule_mask(rough, pixel_size, resolution(unmasked, pixel_size, THRESHOLD))
     curves = half_map_curves(first, second, mask, pixel_size, seed)
     map_ = _filtered(whole * window, curves.corrected)
     return ConsensusMaps(map_, whole, torch.stack([first, second]), mask, origin, curves, power, pixel_size)
