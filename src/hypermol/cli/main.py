@@ -29,6 +29,8 @@ COMMANDS = (
     "report",
     "select",
     "relocate",
+    "flip",
+    "expand",
     "simulate",
     "evaluate",
     "validate",

@@ -16,8 +16,11 @@ from hypermol.particles.relion import ANGLES
 from hypermol.particles.star import StarDocument
 
 
-def write_posed(particles: Particles, rotation: NDArray, shift: NDArray, out: Path) -> None:
-    """Write the particles with these poses (rotation [N, 3, 3]; shift [N, 2 or 3], Å) and their half sets.
+def write_posed(
+    particles: Particles, rotation: NDArray, shift: NDArray, out: Path, group: NDArray | None = None
+) -> None:
+    """Write the particles with these poses (rotation [N, 3, 3]; shift [N, 2 or 3], Å) and their half sets; with a
+    ``group`` [g, 3, 3] of rotations that leave the molecule as it is, each particle g times, in every equivalent pose.
 
     Star: rlnAngleRot, -Tilt, -Psi, rlnOriginXAngst, -YAngst (pixels in files of RELION 3.0), rlnRandomSubset; cs:
     alignments3D/pose, shift, psize_A, split. Raises DataError where there is no file to write again (a plain stack).
@@ -27,6 +30,9 @@ def write_posed(particles: Particles, rotation: NDArray, shift: NDArray, out: Pa
     turned, moved = _of_images(particles, rotation, shift)
     turned, moved, half = turned[images], moved[images], particles.half[owner]
     rows, document = particles.row[images], particles.document
+    if group is not None:
+        turned = (turned[:, None] @ group).reshape(-1, 3, 3)
+        moved, half, rows = (np.repeat(values, len(group), axis=0) for values in (moved, half, rows))
     if isinstance(document, StarDocument):
         document.write_columns(rows, _star_columns(document, turned, moved, half, particles.pixel_size), out)
     elif isinstance(document, CsDocument):

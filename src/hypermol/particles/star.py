@@ -8,6 +8,7 @@ A table keeps the lines of the file as they are, so that a selection can leave o
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -240,8 +241,9 @@ class StarDocument:
         write_text(out, "\n".join(line for i, line in enumerate(lines) if i not in dropped))
 
     def write_columns(self, rows: NDArray[np.int64], columns: Mapping[str, Sequence[str]], out: Path) -> None:
-        """Write the file with these rows (0-based, in increasing order) and their words in some columns of the particle
-        table: in place of the old ones, or added at the end. All other words and blocks stay.
+        """Write the file with these rows (0-based, none before an earlier one; a row may come several times in turn)
+        and their words in some columns of the particle table: in place of the old ones, or added at the end. All other
+        words and blocks stay.
 
         Raises DataError where the file has changed since it was read, or the table is no table of rows.
         """
@@ -249,7 +251,9 @@ class StarDocument:
         if not table.is_loop:
             raise DataError(f"{self.path}: data_{table.name} holds one row of single values; write it as a table")
         names = [*table.columns, *(name for name in columns if name not in table)]
-        place = {int(table.numbers[row]) - 1: turn for turn, row in enumerate(rows)}
+        places = defaultdict(list)
+        for turn, row in enumerate(rows):
+            places[int(table.numbers[row]) - 1].append(turn)
         old = {int(number) - 1 for number in table.numbers}
         first = min(old)
         header = max(i for i, line in enumerate(lines[:first]) if line.strip().split()[:1] == ["loop_"])
@@ -257,9 +261,10 @@ class StarDocument:
         for i, line in enumerate(lines[first:], start=first):
             if i not in old:
                 written.append(line)
-            elif i in place:
+                continue
+            for turn in places[i]:
                 words = dict(zip(table.columns, split_line(line)))
-                words |= {name: values[place[i]] for name, values in columns.items()}
+                words |= {name: values[turn] for name, values in columns.items()}
                 written.append(" ".join(_quoted(words[name]) for name in names))
         write_text(out, "\n".join(written))
 

@@ -1,0 +1,70 @@
+"""hypermol flip"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from hypermol.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hypermol.particles import Particles
+
+
+def flip(
+    source: Annotated[Path, Parameter(help="A map (.mrc), particles with poses (.star, .cs), or a run folder.")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="What to write: a file, or a folder for a run.")],
+) -> None:
+    """The other hand: maps mirrored along z, poses to go with them. Images of a thin section cannot tell the hand;
+    alpha helices that turn to the left in a map say that it is the wrong one.
+
+    Example: `hypermol flip run -o flipped`; `hypermol flip consensus.mrc -o flipped.mrc`
+    """
+    from hypermol.cli.say import say
+    from hypermol.maps import read_map, write_map
+    from hypermol.methods import run_particles
+    from hypermol.particles import read_particles
+    from hypermol.runs import Run
+
+    if out.exists():
+        raise ConfigError(f"{out} is there already; name another")
+    if source.suffix in (".star", ".cs"):
+        _write_poses(read_particles(source), out)
+        say(f"poses of the other hand: {out}")
+    elif source.is_dir():
+        run = Run.open(source)
+        posed = next((path for path in (run.path / "particles.star", run.path / "particles.cs") if path.exists()), None)
+        home = Path(run.config["input"].get("datadir") or run_particles(run).path.parent)
+        particles = read_particles(posed, datadir=home) if posed else run_particles(run)
+        _refuse_tilts(particles)
+        for path in sorted(run.volumes.glob("*.mrc")):
+            map_, pixel_size = read_map(path)
+            write_map(out / "volumes" / path.name, map_.flip(0).roll(1, 0), pixel_size)
+        if particles.has_poses:
+            _write_poses(particles, out / f"particles{particles.path.suffix}")
+        say(f"maps and poses of the other hand: {out}")
+    else:
+        map_, pixel_size = read_map(source)
+        write_map(out, map_.flip(0).roll(1, 0), pixel_size)  # z → -z about the centre, D/2
+        say(f"the other hand: {out}")
+
+
+def _refuse_tilts(particles: Particles) -> None:
+    if particles.tilt is not None:
+        raise ConfigError(f"{particles.path}: images at several tilts fix the hand, and the other one contradicts them")
+
+
+def _write_poses(particles: Particles, out: Path) -> None:
+    import torch
+
+    from hypermol.imaging import mirror
+    from hypermol.particles import write_posed
+
+    _refuse_tilts(particles)
+    if particles.rotation is None or particles.shift is None:
+        raise ConfigError(f"{particles.path} has no poses to flip")
+    write_posed(particles, mirror(torch.from_numpy(particles.rotation)).numpy(), particles.shift, out)
