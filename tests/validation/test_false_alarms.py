@@ -14,6 +14,7 @@ from hypermol.methods import find_method, train
 from hypermol.simulation import Recipe, simulate
 from hypermol.validation import Asked, validate_run
 
+LEARNED = {**SETTINGS, "epochs": 14}  # with fewer the network has not learned the motion on every seed
 RIGID_SEEDS = 20
 HINGE_SEEDS = 5
 
@@ -30,7 +31,7 @@ def test_a_rigid_molecule_has_no_motion(tmp_path: Path):
     found = []
     for seed in range(RIGID_SEEDS):
         star = molecule(tmp_path / f"data{seed}", False, seed)
-        run = untrained(star, tmp_path / f"run{seed}", SETTINGS, seed=seed)
+        run = untrained(star, tmp_path / f"run{seed}", LEARNED, seed=seed)
         result = validate_run(run, Asked(noise=False, checks=False), QUIET)
         found.append({"seed": seed, "motion": result["motion"], "above_chance": result["axes"][0]["significance"]})
         _tell("rigid.json", found)
@@ -43,7 +44,7 @@ def test_a_hinge_moves(tmp_path: Path):
     found = []
     for seed in range(HINGE_SEEDS):
         star = molecule(tmp_path / f"data{seed}", True, 100 + seed)
-        run = untrained(star, tmp_path / f"run{seed}", SETTINGS, seed=seed)
+        run = untrained(star, tmp_path / f"run{seed}", LEARNED, seed=seed)
         result = validate_run(run, Asked(checks=False), QUIET)
         best, noise = result["axes"][0], result["noise"]
         found.append({"seed": seed, "best": best, "noise": noise["significance"], "verdict": result["verdict"]})
@@ -66,5 +67,5 @@ def test_the_hinge_at_full_size_moves(tmp_path: Path):
     assert best["real"]
     assert best["resolution"] < 12
     assert best["significance"] > 15
-    assert noise["significance"] < best["significance"] / 3
+    assert (noise["significance"] or 0) < best["significance"] / 3  # None: no component was found at all
     assert result["verdict"][0].startswith("Motion along ax")
