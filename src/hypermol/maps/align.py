@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hypermol.errors import ConfigError, DataError
-from hypermol.imaging import so3_grid, spacing_deg
+from hypermol.imaging import geodesic_angle_deg, so3_grid, spacing_deg
 from hypermol.kernels.box import require_even_box
 from hypermol.maps.align_refine import refinement
 from hypermol.maps.align_search import Candidate, search
@@ -46,6 +46,7 @@ def align_maps(
     order: int = 2,
     either_hand: bool = True,
     band_limit: int | None = None,
+    at_least_deg: float = 0.0,
 ) -> MapAlignment:
     """Rotation, shift and, with ``either_hand``, mirror of ``moving`` that fit ``fixed`` best.
 
@@ -53,7 +54,8 @@ def align_maps(
     (1 … 2·2^order); the six best of each hand are refined there, and the best of each hand on up to ``band_limit``
     shells (default the smaller of 32 and D/2 - 1), doubling. Every shell has equal power in the search and weighs by
     its correlation in refinement, so that neither a strong low shell nor noise decides. The result is the placement
-    with the highest mean FSC. Symmetric maps have several equal answers; one is given.
+    with the highest mean FSC. Symmetric maps have several equal answers; one is given. at_least_deg: smaller turns are
+    not tried (a map beside itself, turned).
 
     Raises DataError for maps of different or odd boxes or without density, ConfigError for a limit outside
     1 … D/2 - 1.
@@ -64,6 +66,8 @@ def align_maps(
     target = _double(spline_transform(fixed, limit + 1))
     one_hand = _double(spline_transform(moving, limit + 1))
     rotations, apart = so3_grid(order), 0.75 * spacing_deg(order)
+    if at_least_deg:
+        rotations = rotations[geodesic_angle_deg(rotations, torch.eye(3).to(rotations)) >= at_least_deg]
     best: list[Candidate] = []
     for mirrored in (False, True) if either_hand else (False,):
         hand = one_hand.mirrored() if mirrored else one_hand

@@ -17,6 +17,7 @@ from hypermol.maps import centred_sphere, filtered, low_pass, read_map, resized,
 from hypermol.methods.backprojection import maps_and_words
 from hypermol.methods.kept import Kept
 from hypermol.methods.masks import first_mask
+from hypermol.methods.pose_findings import findings
 from hypermol.metrics import fsc, resolution
 from hypermol.poses import ScoredImages, SearchLevels, order_for, refine_poses, search_poses
 from hypermol.reconstruction import (
@@ -137,7 +138,10 @@ class Steps:
         """What is left to the user."""
         sums = Accumulators.view(totals["sums"], self.context.box)
         tensors, words = maps_and_words(sums, self.context, INDEPENDENCE, REASON, self._given_mask(state))
-        return State(tensors=tensors, data={**state.data, **words})
+        rotation, symmetric = state.table["rotation"], self._group is not None
+        said = findings(tensors["consensus"], tensors["fsc_corrected"], rotation, symmetric)
+        notes = [*state.data.get("notes", ()), *said]
+        return State(tensors=tensors, data={**state.data, **words, "notes": notes})
 
     def _aligned(self, state: State, batch: Any, find: Callable[[ScoredImages, Tensor, Tensor], Found]) -> Contribution:
         """Poses of the particles of each half against its own map; all images inserted at theirs."""

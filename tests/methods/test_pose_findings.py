@@ -1,0 +1,62 @@
+"""What a refinement says against itself: only where there is something to say."""
+
+import math
+
+import pytest
+import torch
+
+from hypermol.imaging import random_rotations, rotvec_to_matrix
+from hypermol.maps import transform_map
+from hypermol.methods.pose_findings import crowded_views, findings, own_mirror_image, own_turned_image
+
+HALVES = torch.tensor([1.0] * 9 + [0.3] * 7)  # half maps that agree up to shell 8
+
+
+@pytest.fixture(scope="module")
+def molecule():
+    """A chiral map of no symmetry, 32 px."""
+    generator = torch.Generator().manual_seed(3)
+    places = torch.randn(40, 3, generator=generator) * torch.tensor([2.0, 3.5, 5.0])
+    axis = torch.arange(32) - 16.0
+    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
+    return sum(torch.exp(-((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2) / 4) for a, b, c in places)
+
+
+def test_even_views_of_a_chiral_molecule_need_no_word(molecule):
+    rotation = random_rotations(2000, torch.Generator().manual_seed(0))
+    assert findings(molecule, HALVES, rotation, symmetric=False) == ()
+
+
+def test_views_along_one_axis_are_told():
+    """Tilts of at most 25° from the x axis, from both sides."""
+    generator = torch.Generator().manual_seed(1)
+    base = rotvec_to_matrix(torch.tensor([0.0, math.pi / 2, 0.0]))
+    axis = torch.nn.functional.normalize(torch.randn(500, 3, generator=generator), dim=1)
+    tilted = rotvec_to_matrix(axis * math.radians(25) * torch.rand(500, 1, generator=generator)) @ base
+    flipped = torch.where(
+        torch.arange(500)[:, None, None] % 2 == 0, tilted, rotvec_to_matrix(torch.tensor([math.pi, 0.0, 0.0])) @ tilted
+    )
+    words = crowded_views(flipped)
+    assert words is not None
+    assert words.startswith("100 % of the particles are seen from within 30°")
+    assert "13 % would be" in words
+    assert crowded_views(random_rotations(500, generator)) is None
+
+
+def test_a_map_that_is_its_own_mirror_image_is_told(molecule):
+    both = molecule + molecule.flip(1).roll(1, 1)
+    words = own_mirror_image(both, 9.0)
+    assert words is not None
+    assert "its hand cannot be told" in words
+    assert own_mirror_image(molecule, 9.0) is None
+
+
+def test_a_turn_that_leaves_the_map_as_it_is_is_told(molecule):
+    half_turn = rotvec_to_matrix(torch.tensor([0.0, math.pi, 0.0]))
+    shifted = transform_map(molecule, torch.eye(3), torch.tensor([5.0, 0.0, 2.0]))
+    pair = shifted + transform_map(shifted, half_turn, torch.zeros(3))
+    words = own_turned_image(pair, 9.0)
+    assert words is not None
+    assert "a turn by 180° about" in words
+    assert own_turned_image(molecule, 9.0) is None
+    assert not any("turn by" in said for said in findings(pair, HALVES, random_rotations(200), symmetric=True))
