@@ -124,3 +124,10 @@ def test_an_unfinished_run_says_how_to_go_on(moving, tmp_path):
     log.write_text("".join(line for line in log.read_text().splitlines(True) if '"finished"' not in line))
     with pytest.raises(ConfigError, match="has not finished; continue it with"):
         rebuild(Run.open(tmp_path / "run"))
+
+
+def test_one_pass_of_each_kind_is_enough_to_end(moving, tmp_path):
+    """The prior is learned at the end of the first phase, however short that is."""
+    once = {"passes": 1, "march_passes": 1, "joint_passes": 1, "z_dim": 2, "choose": False}
+    run = train(moving[1] / "particles.star", configured(find_method("ppca"), once), tmp_path / "run", seed=0)
+    assert run.estimates()["z"].shape == (1500, 2)

@@ -134,7 +134,7 @@ class Steps:
         fresh = [whitened(maps, moment[0], moment) for maps, moment in zip(solved, totals["moments"], strict=True)]
         first, second = turned_alike(fresh[0], fresh[1], state.tensors["mask"])
         maps, tensors = torch.stack([first, second]), dict(state.tensors)
-        if "power" in state.tensors or state.clock.updates + 1 >= RANDOM_PASSES:
+        if "power" in state.tensors or state.clock.updates + 1 >= min(RANDOM_PASSES, self.settings.passes):
             curves = fsc(first, second)
             power = power_from_fsc(curves, noise)
             power[:, band + 1 :] = power[:, band : band + 1]  # shells not yet looked at
