@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hypermol.conformations.groups import density_groups as labels_of
 from hypermol.conformations.separation import depth, join_unseparated
 from hypermol.landscape import check_latent, density_clusters, principal_components
 
@@ -56,3 +57,13 @@ def test_pieces_of_a_line_are_joined_and_points_between_stay_outside():
     joined = join_unseparated(z, label)
     assert set(joined[label >= 0]) == {joined[label >= 0][0]}
     assert (joined[label < 0] == -1).all()
+
+
+def test_labels_have_no_gaps():
+    """Four groups, of which two are joined: the others count on."""
+    random = np.random.default_rng(2)
+    places = np.concatenate(
+        [random.uniform(0, 6, (900, 1)), random.normal(20, 0.2, (300, 1)), random.normal(-9, 0.2, (300, 1))]
+    )
+    label = labels_of(places)
+    assert sorted(np.unique(label[label >= 0])) == list(range(label.max() + 1))

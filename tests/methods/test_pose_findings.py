@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from hypermol.imaging import random_rotations, rotvec_to_matrix
+from hypermol.imaging import random_rotations, rotvec_to_matrix, symmetry_rotations
 from hypermol.maps import transform_map
 from hypermol.methods.pose_findings import crowded_views, findings, own_mirror_image, own_turned_image
 
@@ -24,7 +24,7 @@ def molecule():
 
 def test_even_views_of_a_chiral_molecule_need_no_word(molecule):
     rotation = random_rotations(2000, torch.Generator().manual_seed(0))
-    assert findings(molecule, HALVES, rotation, symmetric=False) == ()
+    assert findings(molecule, HALVES, rotation) == ()
 
 
 def test_views_along_one_axis_are_told():
@@ -59,4 +59,22 @@ def test_a_turn_that_leaves_the_map_as_it_is_is_told(molecule):
     assert words is not None
     assert "a turn by 180° about" in words
     assert own_turned_image(molecule, 9.0) is None
-    assert not any("turn by" in said for said in findings(pair, HALVES, random_rotations(200), symmetric=True))
+    assert not any(
+        "turn by" in said for said in findings(pair, HALVES, random_rotations(200), symmetry_rotations("C2"))
+    )
+
+
+@pytest.mark.parametrize("name", ["D7", "T", "O", "I"])
+def test_one_asymmetric_unit_is_not_taken_for_crowded_views(name):
+    """Even views, each given by the equal one that is nearest to an axis."""
+    group = symmetry_rotations(name).float()
+    equal = random_rotations(2000, torch.Generator().manual_seed(5))[:, None] @ group
+    nearest = (equal[:, :, 2] @ torch.tensor([0.2, 0.3, 0.933])).argmax(1)
+    rotation = equal[torch.arange(2000), nearest]
+    assert crowded_views(rotation, group) is None
+    assert crowded_views(rotation) is not None
+
+
+def test_coarse_maps_are_not_said_to_be_mirror_images(molecule):
+    coarse = torch.tensor([1.0] * 5 + [0.3] * 11)
+    assert findings(molecule, coarse, random_rotations(500)) == ()

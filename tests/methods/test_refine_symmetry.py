@@ -1,14 +1,21 @@
 """Refinement of a symmetric molecule: equal poses are one, and each image tells of every part that is the same."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from hypermol.errors import ConfigError
 from hypermol.imaging import geodesic_angle_deg, symmetry_rotations
+from hypermol.kernels import volume_to_grid
 from hypermol.maps import low_pass, read_map, resized, transform_map, write_map
 from hypermol.methods import configured, find_method, train
+from hypermol.methods.context import build_context
+from hypermol.methods.refine_steps import Steps
 from hypermol.metrics import fsc, fsc_mean
+from hypermol.particles import ImageSource, read_particles
+from hypermol.reconstruction import shell_mean
 from hypermol.simulation import Recipe, Truth, simulate
 
 SETTINGS = {"search_passes": 2, "local_passes": 1}
@@ -60,3 +67,18 @@ def test_a_group_that_is_none_is_refused(tetramer, tmp_path):
     folder, _ = tetramer
     with pytest.raises(ConfigError, match="symmetry 'D': expected C1"):
         refined(folder, tmp_path / "run", symmetry="D")
+
+
+@pytest.mark.parametrize("finest", [None, 40.0, 60.0])
+def test_a_reference_is_brought_to_the_scale_of_the_images(tetramer, finest):
+    """However blurred it is, and whatever its units are."""
+    folder, truth = tetramer
+    context = build_context(ImageSource(read_particles(folder / "data" / "particles.star")), 0)
+    exact = truth.map(0).float()
+    context = dataclasses.replace(
+        context, signal_amplitude=shell_mean(volume_to_grid(exact)[..., 0].abs() ** 2, 32) ** 0.5
+    )
+    steps = Steps(configured(find_method("refine"), {"start": 0.5}), context)
+    blurred = exact if finest is None else low_pass(exact, truth.pixel_size, finest)
+    scaled = steps._in_units_of_images(70 * blurred)
+    assert float((scaled * blurred).sum() / blurred.square().sum()) == pytest.approx(1, abs=0.1)

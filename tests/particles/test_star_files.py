@@ -104,7 +104,7 @@ def test_a_selection_changes_no_other_byte(tmp_path_factory, keep: set[int], new
     tail = ["", "data_more", "_rlnX   1"]
     text = newline.join([*head, *rows, *tail]) + (newline if end else "")
     (folder / "in.star").write_bytes(text.encode())
-    StarDocument(folder / "in.star", 1, 12).write_rows(np.array(sorted(keep)), folder / "out.star")
+    StarDocument(folder / "in.star", 1, 12, ()).write_rows(np.array(sorted(keep)), folder / "out.star")
     kept = [row for i, row in enumerate(rows) if i in keep]
     expected = newline.join([*head, *kept, *tail]) + (newline if end else "")
     assert (folder / "out.star").read_bytes() == expected.encode()
@@ -114,5 +114,5 @@ def test_a_selection_of_a_file_that_changed_is_refused(tmp_path: Path):
     path = tmp_path / "in.star"
     path.write_text("data_\nloop_\n_a\n1\n2\n")
     with pytest.raises(DataError, match="changed"):
-        StarDocument(path, 0, 3).write_rows(np.array([0]), tmp_path / "out.star")
+        StarDocument(path, 0, 3, ()).write_rows(np.array([0]), tmp_path / "out.star")
     assert not (tmp_path / "out.star").exists()

@@ -31,7 +31,11 @@ def expand(
     group = symmetry_rotations(symmetry)
     if len(group) == 1:
         raise ConfigError(f"symmetry {symmetry!r} has no other pose to add")
-    found = read_particles(particles)
+    found = read_particles(particles, require_images=False)
+    if found.tilt is not None or "rlnTomoParticleName" in getattr(found.document, "columns", ()):
+        raise ConfigError(
+            f"{particles} holds tilt series, whose images are told apart by name: they cannot be repeated"
+        )
     if found.rotation is None or found.shift is None:
         raise ConfigError(f"{particles} has no poses to expand; refine it first (`hypermol train -m refine`)")
     write_posed(found, found.rotation, found.shift, out, group.numpy())

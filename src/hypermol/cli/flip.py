@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +21,8 @@ def flip(
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="What to write: a file, or a folder for a run.")],
 ) -> None:
     """The other hand: maps mirrored along z, poses to go with them. Images of a thin section cannot tell the hand;
-    alpha helices that turn to the left in a map say that it is the wrong one.
+    alpha helices that turn to the left in a map say that it is the wrong one. Axes of T and I3
+    symmetry lie elsewhere afterwards.
 
     Example: `hypermol flip run -o flipped`; `hypermol flip consensus.mrc -o flipped.mrc`
     """
@@ -33,13 +35,14 @@ def flip(
     if out.exists():
         raise ConfigError(f"{out} is there already; name another")
     if source.suffix in (".star", ".cs"):
-        _write_poses(read_particles(source), out)
+        _write_poses(read_particles(source, require_images=False), out)
         say(f"poses of the other hand: {out}")
     elif source.is_dir():
         run = Run.open(source)
-        posed = next((path for path in (run.path / "particles.star", run.path / "particles.cs") if path.exists()), None)
-        home = Path(run.config["input"].get("datadir") or run_particles(run).path.parent)
-        particles = read_particles(posed, datadir=home) if posed else run_particles(run)
+        particles = run_particles(run)
+        found = run.estimates() if (run.path / "estimates.npz").exists() else {}
+        if "rotation" in found:
+            particles = dataclasses.replace(particles, rotation=found["rotation"], shift=found["shift"])
         _refuse_tilts(particles)
         for path in sorted(run.volumes.glob("*.mrc")):
             map_, pixel_size = read_map(path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +22,7 @@ ROUNDS = 5  # more change nothing but the height of spikes
 LEARNED_FROM = 20_000
 WIDTH = 0.05  # of an atom, in standard deviations of the normal prior: far below what one particle tells
 GROUPED_FROM = 5000
-BETWEEN = 0.15
+STATES_BETWEEN = 0.15
 """Share of particles that may lie between separate states: more, and they are preferred shapes of a continuum."""
 _CHUNK = 5000
 
@@ -77,10 +78,13 @@ class EmpiricalPrior:
         places = z.double().cpu().numpy()
         label = density_groups(places, most=GROUPED_FROM)
         known = label >= 0
-        if label.max() < 1 or known.mean() < 1 - BETWEEN:
+        if known.mean() < 1 - STATES_BETWEEN:
             return None
-        owner = torch.from_numpy(of_nearest(self.atoms.cpu().numpy(), places[known], label[known]))
-        member = torch.nn.functional.one_hot(owner).to(self.atoms)
+        owner = of_nearest(self.atoms.cpu().numpy(), places[known], label[known])
+        found, number = np.unique(owner, return_inverse=True)  # groups without an atom are none
+        if len(found) < 2:
+            return None
+        member = torch.nn.functional.one_hot(torch.from_numpy(number)).to(self.atoms)
         parts = zip(mean.double().split(_CHUNK), covariance.double().split(_CHUNK))
         return torch.cat([self._shares(_Likelihood.of(m, c).blurred(WIDTH)) @ member for m, c in parts]).to(mean)
 

@@ -41,4 +41,7 @@ def _fitted(z: Float[np.ndarray, "m d"]) -> Int[np.ndarray, " m"]:
     # enough neighbours that the density at a particle is not mostly chance
     around = min(max(10, round(0.01 * len(z))), len(z) - 1)
     model = HDBSCAN(min_cluster_size=max(5, round(0.02 * len(z))), min_samples=around, copy=True)
-    return join_unseparated(z, model.fit(z).labels_.astype(np.int64))
+    joined = join_unseparated(z, model.fit(z).labels_.astype(np.int64))
+    known = joined >= 0
+    joined[known] = np.unique(joined[known], return_inverse=True)[1]  # joining leaves gaps
+    return joined

@@ -27,7 +27,7 @@ _GENERATORS = {
 }
 """Order and axis of the rotations from which all others follow."""
 _SAME = 1e-6
-_CELL_RADIUS = 0.75  # of a cell of directions, from its centre to its corners, in steps of its order
+_CELL_RADIUS = 1.0  # of a cell of directions, from its centre to its corners, in steps of its order
 _GENERIC = (0.2, 0.3, 0.933)  # no axis of any group: its nearest equivalent stands for a direction
 
 

@@ -55,7 +55,7 @@ def align_maps(
     shells (default the smaller of 32 and D/2 - 1), doubling. Every shell has equal power in the search and weighs by
     its correlation in refinement, so that neither a strong low shell nor noise decides. The result is the placement
     with the highest mean FSC. Symmetric maps have several equal answers; one is given. at_least_deg: smaller turns are
-    not tried (a map beside itself, turned).
+    not tried, and refined ones below three quarters of it only taken where there is no other.
 
     Raises DataError for maps of different or odd boxes or without density, ConfigError for a limit outside
     1 … D/2 - 1.
@@ -67,7 +67,7 @@ def align_maps(
     one_hand = _double(spline_transform(moving, limit + 1))
     rotations, apart = so3_grid(order), 0.75 * spacing_deg(order)
     if at_least_deg:
-        rotations = rotations[geodesic_angle_deg(rotations, torch.eye(3).to(rotations)) >= at_least_deg]
+        rotations = rotations[_turn_deg(rotations) >= at_least_deg]
     best: list[Candidate] = []
     for mirrored in (False, True) if either_hand else (False,):
         hand = one_hand.mirrored() if mirrored else one_hand
@@ -77,6 +77,7 @@ def align_maps(
             rule, last = refinement(hand, target, box, band), band == limit
             exact, rounds = (_EXACT, 2) if last else (_ROUGH, 1)
             found = sorted((rule.refined(c, exact, rounds) for c in found[:kept]), key=lambda c: -c.score)
+            found = [c for c in found if _turn_deg(c.rotation) >= 0.75 * at_least_deg] or found
             if last:
                 break
             band = min(2 * band, limit)
@@ -85,6 +86,10 @@ def align_maps(
     winner = max(best, key=lambda c: c.score)
     aligned = transform_map(moving, winner.rotation, winner.shift_px, winner.mirrored)
     return MapAlignment(winner.rotation, winner.shift_px, winner.mirrored, _pearson(aligned, fixed), aligned)
+
+
+def _turn_deg(rotation: Float[Tensor, "*n 3 3"]) -> Float[Tensor, "*n"]:
+    return geodesic_angle_deg(rotation, torch.eye(3).to(rotation))
 
 
 def _checked(moving: Tensor, fixed: Tensor, band_limit: int | None) -> int:

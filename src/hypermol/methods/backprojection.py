@@ -96,7 +96,7 @@ def maps_and_words(
     context: BuildContext,
     independence: str = "accumulators",
     note: str = SHARED,
-    mask: Tensor | None = None,
+    mask: tuple[Tensor, str] | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The maps of ``ConsensusMaps`` and their FSC curves, and what metrics.json says of them. Uses the sums up."""
     maps = form_maps(sums, context.pixel_size, context.seed, mask)

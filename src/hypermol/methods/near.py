@@ -27,6 +27,9 @@ from hypermol.reconstruction import (
 from hypermol.reconstruction.consensus import consensus
 from hypermol.runs import Run
 
+FEWEST = 50
+"""Particles of a state that has a map of its own; those of fewer are mapped as if there were no states."""
+
 
 @dataclasses.dataclass(frozen=True)
 class NearbyImages:
@@ -67,6 +70,8 @@ class NearbyImages:
         if self.state is None:
             return regression_map(self.source, order, neighbour_sizes(len(order)), self.mask, self.of_all)
         own = self.state[order] == self.state[np.square(self.z - place).sum(1).argmin()]
+        if not FEWEST <= own.sum() < len(order) or np.ptp(self.source.particles.half[order[own]]) == 0:
+            return regression_map(self.source, order, neighbour_sizes(len(order)), self.mask, self.of_all)
         order = np.concatenate([order[own], order[~own]])
         sizes = sizes_within(int(own.sum()), len(order))
         return regression_map(self.source, order, sizes, self.mask, self.of_all)

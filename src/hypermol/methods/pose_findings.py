@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from hypermol.errors import DataError
+from hypermol.errors import HypermolError
 from hypermol.imaging import directions, geodesic_angle_deg, matrix_to_rotvec
 from hypermol.maps import align_maps
 from hypermol.metrics import fsc
@@ -22,26 +22,35 @@ ALIKE, MOST_SHELLS = 0.5, 0.8
 """Two maps are alike up to a shell where their FSC falls below a half; alike enough to be mistaken where that is 80 %
 of the shells in which the half maps are."""
 TURN_DEG = 40.0
+FEWEST_SHELLS = 7.0
+"""Coarser maps of most molecules are like their own mirror image."""
 
 
 def findings(
-    map_: Float[Tensor, "d d d"], halves: Float[Tensor, " s"], rotation: Float[Tensor, "n 3 3"], symmetric: bool
+    map_: Float[Tensor, "d d d"],
+    halves: Float[Tensor, " s"],
+    rotation: Float[Tensor, "n 3 3"],
+    group: Float[Tensor, "g 3 3"] | None = None,
 ) -> tuple[str, ...]:
-    """Sentences for the user, none where all is well. halves: FSC of the half maps; symmetric: whether equal poses were
-    taken to be equal."""
-    said = [crowded_views(rotation)]
+    """Sentences for the user, none where all is well. halves: FSC of the half maps; group: the rotations that were
+    taken to make equal poses."""
+    said = [crowded_views(rotation, group)]
     shells = MOST_SHELLS * first_below(halves, ALIKE)
+    if shells < FEWEST_SHELLS:
+        return tuple(words for words in said if words)
     try:
         said.append(own_mirror_image(map_, shells))
-        said.append(None if symmetric else own_turned_image(map_, shells))
-    except DataError:  # no density to compare
+        said.append(own_turned_image(map_, shells) if group is None else None)
+    except HypermolError:  # no density to compare
         pass
     return tuple(words for words in said if words)
 
 
-def crowded_views(rotation: Float[Tensor, "n 3 3"]) -> str | None:
-    """Where most particles are seen along one axis."""
+def crowded_views(rotation: Float[Tensor, "n 3 3"], group: Float[Tensor, "g 3 3"] | None = None) -> str | None:
+    """Where most particles are seen along one axis, each in all its equal poses."""
     view, axes = rotation[:, 2].double(), directions(3).to(rotation.device)
+    if group is not None:
+        view = torch.einsum("ni,gij->gnj", view, group.to(view)).flatten(0, 1)
     share = ((view @ axes.T).abs() >= math.cos(math.radians(NEAR_DEG))).double().mean(0)
     most, at = float(share.max()), axes[int(share.argmax())].tolist()
     if most < CROWDED:
@@ -60,7 +69,8 @@ def own_mirror_image(map_: Float[Tensor, "d d d"], shells: float) -> str | None:
         return None
     return (
         f"up to shell {first_below(alike, ALIKE) - 1} the map is its own mirror image: its hand cannot be told, or "
-        "the poses have collapsed onto those of a flat or symmetric object; try more starts (another --seed)"
+        "the poses have collapsed onto those of a flat or symmetric object; see whether other starts end elsewhere "
+        "(-m abinitio with another --seed)"
     )
 
 
@@ -73,11 +83,11 @@ def own_turned_image(map_: Float[Tensor, "d d d"], shells: float) -> str | None:
     if angle < TURN_DEG / 2 or first_below(alike, ALIKE) < shells:
         return None
     axis = matrix_to_rotvec(found.rotation)
-    axis = axis / axis.norm()
+    axis, fold = axis / axis.norm(), round(360 / angle)
     return (
         f"up to shell {first_below(alike, ALIKE) - 1} the map looks the same after a turn by {angle:.0f}° about "
         f"({_words(axis.tolist())}): particles may be in the wrong one of two poses that differ by it; if the molecule "
-        "is symmetric, lay its axis along z and say so (--set symmetry=C2)"
+        f"is symmetric, turn the map so that its axis is z and refine from it (-m refine --set symmetry=C{fold})"
     )
 
 

@@ -37,6 +37,7 @@ AGREEMENT = 0.143
 FIRST_ORDER = 2
 INDEPENDENCE, REASON = "models", "each half set was aligned to its own map, beyond the resolution they began with"
 POSES = ("rotation", "shift", "log_likelihood")
+DAMPED = 1.5
 PACE = 4  # shells by which the band may grow in one pass
 Found = tuple[Tensor, Tensor, Tensor]
 
@@ -63,17 +64,24 @@ class Steps:
         data = {"box": context.box, "pixel_size": context.pixel_size, "points": context.points}
         return self.begun(State(data=data), self._reference())
 
-    def _given_mask(self, state: State) -> Tensor | None:
-        return None if self.settings.mask == "auto" else state.tensors["mask"]
+    def _given_mask(self, state: State) -> tuple[Tensor, str] | None:
+        if self.settings.mask == "auto":
+            return None
+        origin = "the sphere of the box" if self.settings.mask == "sphere" else f"as given: {self.settings.mask}"
+        return state.tensors["mask"], origin
 
     def _in_units_of_images(self, map_: Tensor) -> Tensor:
-        """A map from elsewhere, scaled so that its transform is as strong as the images say the molecule's is, in the
-        mean over the shells that it is trusted to (in logarithms: no shell decides alone)."""
-        box = self.context.box
-        own = shell_mean(volume_to_grid(map_)[..., 0].abs().square(), box).sqrt()
-        shells = slice(2, self._first_band() + 1)
-        ratio = self.context.signal_amplitude.double()[shells] / own[shells].clamp(min=1e-12)
-        return map_ * float(ratio.log().mean().exp())
+        """A map from elsewhere, scaled so that its transform is as strong as the images say the molecule's is: least
+        squares over the shells that it is trusted to, each with its number of points. A filter can only have damped
+        it, so shells that ask for half as much again as the least are left out."""
+        own = shell_mean(volume_to_grid(map_)[..., 0].abs().square(), self.context.box).sqrt()
+        shells = torch.arange(1, self._first_band() + 1)
+        own, wanted = own[shells], self.context.signal_amplitude.double()[shells].to(own)
+        if not float(own.amax()) > 0:
+            raise ConfigError(f"reference: {self.settings.reference} holds nothing but its mean")
+        ratio = wanted / own
+        weight = shells.to(own).square() * (ratio <= DAMPED * ratio.amin())
+        return map_ * float((weight * own * wanted).sum() / (weight * own.square()).sum())
 
     def _first_band(self) -> int:
         last = self.context.box // 2 - 1
@@ -123,7 +131,8 @@ class Steps:
         first, second = half_map(sums, 0), half_map(sums, 1)
         unmasked = fsc(first, second, centred_sphere(box))
         mean = filtered((first + second) / 2, profile_volume(fourier_gain(unmasked), box))
-        mask = self._given_mask(state)
+        given = self._given_mask(state)
+        mask = given[0] if given else None
         if mask is None:
             mask = molecule_mask(mean, pixel_size, resolution(unmasked, pixel_size, AGREEMENT))[0]
         curve = fsc(first, second, mask)
@@ -138,8 +147,7 @@ class Steps:
         """What is left to the user."""
         sums = Accumulators.view(totals["sums"], self.context.box)
         tensors, words = maps_and_words(sums, self.context, INDEPENDENCE, REASON, self._given_mask(state))
-        rotation, symmetric = state.table["rotation"], self._group is not None
-        said = findings(tensors["consensus"], tensors["fsc_corrected"], rotation, symmetric)
+        said = findings(tensors["consensus"], tensors["fsc_corrected"], state.table["rotation"], self._group)
         notes = [*state.data.get("notes", ()), *said]
         return State(tensors=tensors, data={**state.data, **words, "notes": notes})
 

@@ -61,9 +61,13 @@ class CsDocument:
         self._write(self._read()[rows], out)
 
     def write_fields(self, rows: NDArray[np.int64], fields: Mapping[str, NDArray], out: Path) -> None:
-        """Write these rows with some fields' values: in place of the old ones, or added at the end."""
+        """Write these rows with some fields' values: in place of the old ones, or added at the end. Rows that come
+        several times get a uid each; sym_expand/src_uid is the one they had."""
         data = self._read()[rows]
         whole = {name: data[name] for name in data.dtype.names or ()} | dict(fields)
+        if "uid" in whole and len(np.unique(rows)) < len(rows):
+            drawn = np.random.default_rng(0).integers(1, 2**63, 2 * len(rows), dtype=np.uint64)
+            whole |= {"uid": np.unique(drawn)[: len(rows)], "sym_expand/src_uid": data["uid"]}
         table = np.empty(len(data), [(name, values.dtype, values.shape[1:]) for name, values in whole.items()])
         for name, values in whole.items():
             table[name] = values

@@ -228,7 +228,7 @@ class StarDocument:
     path: Path
     table: int
     rows: int
-    columns: tuple[str, ...] = ()
+    columns: tuple[str, ...]
 
     def write_rows(self, rows: NDArray[np.int64], out: Path) -> None:
         """Write the file with only these rows (0-based) of the particle table; all else stays byte by byte.

@@ -92,10 +92,10 @@ def consensus(source: Batches, oversampling: int = 2, seed: int = 0, batch_size:
 
 
 def form_maps(
-    sums: Accumulators, pixel_size: float, seed: int = 0, mask: Float[Tensor, "d d d"] | None = None
+    sums: Accumulators, pixel_size: float, seed: int = 0, given: tuple[Tensor, str] | None = None
 ) -> ConsensusMaps:
-    """Maps and curves from the sums over all particles. The sums are symmetrised in place: they are used up. mask:
-    where the molecule is, if that is known.
+    """Maps and curves from the sums over all particles. The sums are symmetrised in place: they are used up. given:
+    a mask [D, D, D] and where it comes from, where one is known.
 
     Raises DataError where a half set is empty.
     """
@@ -113,9 +113,7 @@ def form_maps(
     whole = weighted_map(sums, power)
     # the mask needs a filtered map, the best filter needs the FSC inside the mask
     rough = _filtered(whole * window, fsc(first, second, window))
-    origin = "as given"
-    if mask is None:
-        mask, origin = molecule_mask(rough, pixel_size, resolution(unmasked, pixel_size, THRESHOLD))
+    mask, origin = given or molecule_mask(rough, pixel_size, resolution(unmasked, pixel_size, THRESHOLD))
     curves = half_map_curves(first, second, mask, pixel_size, seed)
     map_ = _filtered(whole * window, curves.corrected)
     return ConsensusMaps(map_, whole, torch.stack([first, second]), mask, origin, curves, power, pixel_size)

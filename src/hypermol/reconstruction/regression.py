@@ -31,7 +31,7 @@ SMALLEST = 300
 BAND_SHELLS = 3
 REFERENCE = 1
 """Which neighbourhood of the other half the candidates are held against: the second smallest, less noisy than the
-first and hardly more blurred."""
+first and hardly more blurred; the smallest where there is only one beside all particles."""
 _DAMPING = 0.01  # of a shell's mean weight: what bounds nearly empty nodes
 
 
