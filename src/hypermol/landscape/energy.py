@@ -74,7 +74,7 @@ def energy_landscape(
     density = deconvolved(observed, grid, seed=seed)
     states = basins(density)
     path = lowest_energy_path(density, *states.lowest[:2].tolist()) if states.count > 1 else None
-    notes = (*calibration_notes(mean, own), *_words(states, path, temperature))
+    notes = (*calibration_notes(mean, own), *_words(states, path, temperature, latent.dimensions > len(axes)))
     return EnergyLandscape(temperature, density, states, path, notes), ()
 
 
@@ -88,7 +88,7 @@ def energy_trajectory(
     return resampled_path(latent, corners, points, "energy", "Lowest free energy (state 0 to 1)")
 
 
-def _words(states: States, path: EnergyPath | None, temperature: float) -> list[str]:
+def _words(states: States, path: EnergyPath | None, temperature: float, more: bool) -> list[str]:
     unit = GAS_CONSTANT * temperature
     if states.count == 1:
         words = "The density, deconvolved of each particle's uncertainty, has one basin: a continuum or one state."
@@ -96,7 +96,10 @@ def _words(states: States, path: EnergyPath | None, temperature: float) -> list[
     shares = ", ".join(
         f"{100 * share:.0f} ± {100 * error:.0f} %" for share, error in zip(states.population, states.error)
     )
-    notes = [f"The density, deconvolved of each particle's uncertainty, has {states.count} states: {shares}."]
+    flat = f" along the first {DIMENSIONS} components" if more else ""
+    notes = [f"The density{flat}, deconvolved of each particle's uncertainty, has {states.count} states: {shares}."]
+    if more:
+        notes.append("States that differ along other components count as one there.")
     if path is not None:
         about = "at least " if path.at_least else ""
         notes.append(
