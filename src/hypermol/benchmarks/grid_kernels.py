@@ -9,6 +9,8 @@ neighbouring images and points share corners, so that it can exceed one.
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from torch import Tensor
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
 
+MOST_OF_MEMORY = 0.8
 CORNERS, COMPLEX, REAL = 8, 8, 4
 PUBLISHED = {
     "back projections of 128 px, H100": 588_000,
@@ -43,6 +46,10 @@ def main(arguments: list[str] | None = None) -> None:
     for box in chosen.boxes:
         images = chosen.images or (1000 if device.type == "cuda" else max(50, 1000 * 64**2 // box**2))
         for channels in chosen.channels:
+            if (needed := _grid_bytes(box, channels)) > MOST_OF_MEMORY * _memory(device):
+                rows.append({"box": box, "channels": channels, "does_not_fit_gib": round(needed / 2**30, 1)})
+                print(f"{box} px, {channels} maps: {needed / 2**30:.0f} GiB of grids do not fit")
+                continue
             for name, floor, work in _cases(box, channels, images, device):
                 seconds = [_timed(work, device) for _ in range(chosen.repeats + 1)]
                 rate = images / statistics.median(seconds[1:])
@@ -81,6 +88,20 @@ def _cases(box: int, channels: int, images: int, device: torch.device) -> list[t
         ("E-step", slices, lambda: slice_moments(grid, numerator, weight, rotation, k, box)),
         (label, insertion, lambda: insert_moments(numerator, weight, rotation, first, second, half, k, box, sums)),
     ]
+
+
+def _grid_bytes(box: int, channels: int) -> int:
+    """Of the maps' transforms, and of the sums of both half sets."""
+    from hypermol.kernels import grid_shape, record_size
+
+    return math.prod(grid_shape(box)) * (COMPLEX * channels + 2 * REAL * record_size(channels))
+
+
+def _memory(device: torch.device) -> int:
+    """Bytes of the card, or of this machine."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _timed(work: Callable[[], Any], device: torch.device) -> float:
