@@ -27,7 +27,7 @@ def flip(
     Example: `hypermol flip run -o flipped`; `hypermol flip consensus.mrc -o flipped.mrc`
     """
     from hypermol.cli.say import say
-    from hypermol.maps import read_map, write_map
+    from hypermol.maps import other_hand, read_map, write_map
     from hypermol.methods import run_particles
     from hypermol.particles import read_particles
     from hypermol.runs import Run
@@ -46,13 +46,13 @@ def flip(
         _refuse_tilts(particles)
         for path in sorted(run.volumes.glob("*.mrc")):
             map_, pixel_size = read_map(path)
-            write_map(out / "volumes" / path.name, map_.flip(0).roll(1, 0), pixel_size)
+            write_map(out / "volumes" / path.name, other_hand(map_), pixel_size)
         if particles.has_poses:
             _write_poses(particles, out / f"particles{particles.path.suffix}")
         say(f"maps and poses of the other hand: {out}")
     else:
         map_, pixel_size = read_map(source)
-        write_map(out, map_.flip(0).roll(1, 0), pixel_size)  # z → -z about the centre, D/2
+        write_map(out, other_hand(map_), pixel_size)
         say(f"the other hand: {out}")
 
 

@@ -13,7 +13,7 @@ from hypermol.maps.align_search import Candidate, search
 from hypermol.maps.align_transform import SplineTransform, spline_transform, transform_map
 from hypermol.shapes import Float
 
-__all__ = ["MapAlignment", "align_maps", "transform_map"]
+__all__ = ["MapAlignment", "align_maps", "other_hand", "transform_map"]
 
 _KEPT = 6
 _FINEST = 32
@@ -86,6 +86,11 @@ def align_maps(
     winner = max(best, key=lambda c: c.score)
     aligned = transform_map(moving, winner.rotation, winner.shift_px, winner.mirrored)
     return MapAlignment(winner.rotation, winner.shift_px, winner.mirrored, _pearson(aligned, fixed), aligned)
+
+
+def other_hand(map_: Float[Tensor, "d d d"]) -> Float[Tensor, "d d d"]:
+    """The mirror image, z → -z about the centre D/2; ``imaging.mirror`` gives the rotations that go with it."""
+    return map_.flip(0).roll(1, 0)
 
 
 def _turn_deg(rotation: Float[Tensor, "*n 3 3"]) -> Float[Tensor, "*n"]:

@@ -234,7 +234,7 @@ class Steps:
             maps = repeated * own["support"] + difference * own["mask"]
             return [volumes_to_grid(m, self.settings.oversampling) for m in maps]
 
-        return self._kept.of(own["difference"] if not joint else own["joint_difference"], grids)
+        return self._kept.of(own["joint_difference" if joint else "difference"], grids)
 
     def masks_of(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         size = self.context.pixel_size * self.context.box / tensors["common"].shape[-1]

@@ -16,7 +16,7 @@ from hypermol.methods.record import run_method, run_particles, run_preparation
 from hypermol.metrics import local_resolution, resolution
 from hypermol.particles import ImageSource
 from hypermol.reconstruction import (
-    SMALLEST,
+    LEAST_PARTICLES,
     RegressionMap,
     nearest,
     neighbour_sizes,
@@ -61,7 +61,7 @@ class NearbyImages:
     @property
     def enough(self) -> bool:
         """Whether there are particles enough for maps from their images."""
-        return len(self.z) >= 2 * SMALLEST
+        return len(self.z) >= LEAST_PARTICLES
 
     def map_at(self, z: np.ndarray) -> RegressionMap:
         """The map at z [d]. Raises DataError where there are too few particles."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hypermol.errors import HypermolError
 from hypermol.imaging import directions, geodesic_angle_deg, matrix_to_rotvec
-from hypermol.maps import align_maps
+from hypermol.maps import align_maps, other_hand
 from hypermol.metrics import fsc
 from hypermol.reconstruction import first_below
 from hypermol.shapes import Float
@@ -63,8 +63,9 @@ def crowded_views(rotation: Float[Tensor, "n 3 3"], group: Float[Tensor, "g 3 3"
 
 def own_mirror_image(map_: Float[Tensor, "d d d"], shells: float) -> str | None:
     """Where a map is like its own mirror image as far as it can be trusted."""
-    mirrored = map_.flip(0).roll(1, 0)
-    alike = fsc(align_maps(mirrored, map_, order=1, either_hand=False, band_limit=_band(map_, shells)).aligned, map_)
+    alike = fsc(
+        align_maps(other_hand(map_), map_, order=1, either_hand=False, band_limit=_band(map_, shells)).aligned, map_
+    )
     if first_below(alike, ALIKE) < shells:
         return None
     return (

@@ -16,7 +16,7 @@ from hypermol.engine import Phase, Program, State, Step
 from hypermol.methods import principal_volumes
 from hypermol.methods.method import Results
 from hypermol.methods.ppca_steps import Steps
-from hypermol.reconstruction import SMALLEST
+from hypermol.reconstruction import LEAST_PARTICLES
 from hypermol.specs import BuildContext, Count, Share, register
 
 
@@ -87,8 +87,8 @@ class PrincipalVolumes:
         words = f"{kept} of {self.z_dim} components kept: {principal_volumes.CONFIRMED}"
         if self.maps_by == "decoder":
             return (words,)
-        if len(state.table["z"]) < 2 * SMALLEST:
-            return words, f"maps by the components: too few particles for maps from images ({2 * SMALLEST})"
+        if len(state.table["z"]) < LEAST_PARTICLES:
+            return words, f"maps by the components: too few particles for maps from images ({LEAST_PARTICLES})"
         if "class_probability" in state.table:
             return words, principal_volumes.said_of_states(state.table["class_probability"])
         return words, (

@@ -19,7 +19,7 @@ from hypermol.methods.particle_images import Images, smallest_box
 from hypermol.methods.principal_volumes import estimated, in_unit_variance
 from hypermol.metrics import fsc, resolution
 from hypermol.reconstruction import (
-    SMALLEST,
+    LEAST_PARTICLES,
     LinearInsertion,
     LinearSums,
     extended,
@@ -109,7 +109,7 @@ class Steps:
         gain = power / (power + sums.noise())
         near = filtered(state.tensors["centre"], profile_volume(within, box))
         joint[0] = masked_within_gain(near + far, gain[0], mask, FAINTEST_GAIN)
-        states = self.settings.maps_by == "regression" and len(state.table["log_likelihood"]) >= 2 * SMALLEST
+        states = self.settings.maps_by == "regression" and len(state.table["log_likelihood"]) >= LEAST_PARTICLES
         joint, table = in_unit_variance(joint, state.table, totals["power of z"], states)
         curves = torch.cat([curve.to(state.tensors["fsc"]), state.tensors["fsc"][1:]])
         tensors = {"joint": joint, "half_means": solved, "fsc": curves}

@@ -262,9 +262,9 @@ class StarDocument:
             if i not in old:
                 written.append(line)
                 continue
-            for turn in places[i]:
-                words = dict(zip(table.columns, split_line(line)))
-                words |= {name: values[turn] for name, values in columns.items()}
+            known = dict(zip(table.columns, split_line(line))) if i in places else {}
+            for turn in places.get(i, ()):
+                words = known | {name: values[turn] for name, values in columns.items()}
                 written.append(" ".join(_quoted(words[name]) for name in names))
         write_text(out, "\n".join(written))
 

@@ -11,7 +11,7 @@ from hypermol.reconstruction.linear import LinearInsertion, LinearSums
 from hypermol.reconstruction.principal import ordered, power_from_fsc, turned_alike, whitened
 from hypermol.reconstruction.reduced import ReducedCovariance, pair_totals, subspace
 from hypermol.reconstruction.regression import (
-    SMALLEST,
+    LEAST_PARTICLES,
     RegressionMap,
     nearest,
     neighbour_sizes,

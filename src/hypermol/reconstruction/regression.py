@@ -28,6 +28,8 @@ from hypermol.shapes import Float, Int
 
 SMALLEST = 300
 """Particles in the smallest neighbourhood, of both halves: fewer have no usable map at any frequency."""
+LEAST_PARTICLES = 2 * SMALLEST
+"""A set of fewer has no maps by regression."""
 BAND_SHELLS = 3
 REFERENCE = 1
 """Which neighbourhood of the other half the candidates are held against: the second smallest, less noisy than the
@@ -50,8 +52,8 @@ class RegressionMap:
 
 def neighbour_sizes(count: int) -> tuple[int, ...]:
     """Nested neighbourhoods: doubling from ``SMALLEST``, and all. Raises DataError where particles are too few."""
-    if count < 2 * SMALLEST:
-        raise DataError(f"maps by regression need at least {2 * SMALLEST} particles, found {count}")
+    if count < LEAST_PARTICLES:
+        raise DataError(f"maps by regression need at least {LEAST_PARTICLES} particles, found {count}")
     sizes = []
     size = SMALLEST
     while size < 0.75 * count:
