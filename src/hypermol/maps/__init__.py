@@ -1,6 +1,6 @@
 """What one does to a real-space map: read, write, mask, filter, align."""
 
-from hypermol.maps.align import MapAlignment, align_maps, other_hand, transform_map
+from hypermol.maps.align import MapAlignment, align_maps, other_hand, refine_alignment, transform_map
 from hypermol.maps.files import read_map, write_map
 from hypermol.maps.filter import apply_b_factor, filtered, low_pass
 from hypermol.maps.mask import automatic_mask, centred_sphere, otsu_threshold, soft_sphere

@@ -13,7 +13,7 @@ from hypermol.maps.align_search import Candidate, search
 from hypermol.maps.align_transform import SplineTransform, spline_transform, transform_map
 from hypermol.shapes import Float
 
-__all__ = ["MapAlignment", "align_maps", "other_hand", "transform_map"]
+__all__ = ["MapAlignment", "align_maps", "other_hand", "refine_alignment", "transform_map"]
 
 _KEPT = 6
 _FINEST = 32
@@ -86,6 +86,23 @@ def align_maps(
     winner = max(best, key=lambda c: c.score)
     aligned = transform_map(moving, winner.rotation, winner.shift_px, winner.mirrored)
     return MapAlignment(winner.rotation, winner.shift_px, winner.mirrored, _pearson(aligned, fixed), aligned)
+
+
+def refine_alignment(
+    moving: Float[Tensor, "d d d"],
+    fixed: Float[Tensor, "d d d"],
+    start: MapAlignment,
+    band_limit: int | None = None,
+) -> MapAlignment:
+    """``align_maps`` from a placement that is nearly right: no search. Raises as ``align_maps``."""
+    limit = _checked(moving, fixed, band_limit)
+    target, hand = (_double(spline_transform(map_, limit + 1)) for map_ in (fixed, moving))
+    hand = hand.mirrored() if start.mirrored else hand
+    found = Candidate(start.rotation, start.shift_px, start.mirrored, 0.0)
+    for band in sorted({max(1, limit // 2), limit}):
+        found = refinement(hand, target, moving.shape[-1], band).refined(found, _EXACT, 2)
+    aligned = transform_map(moving, found.rotation, found.shift_px, found.mirrored)
+    return MapAlignment(found.rotation, found.shift_px, found.mirrored, _pearson(aligned, fixed), aligned)
 
 
 def other_hand(map_: Float[Tensor, "d d d"]) -> Float[Tensor, "d d d"]:

@@ -6,7 +6,7 @@ from hypermol.methods.given import without_places
 from hypermol.methods.job import Conduct
 from hypermol.methods.method import Method, Results
 from hypermol.methods.rebuild import Trained, rebuild
-from hypermol.methods.record import run_method, run_particles
+from hypermol.methods.record import finds_poses, posed_particles, run_method, run_particles
 from hypermol.methods.relocate import relocate
 from hypermol.methods.settings import Setting, configured, settings_of
 from hypermol.methods.train import resume, train
@@ -22,6 +22,8 @@ __all__ = [
     "Training",
     "configured",
     "find_method",
+    "finds_poses",
+    "posed_particles",
     "rebuild",
     "relocate",
     "resume",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.maps import read_map, write_map
-from hypermol.methods.record import run_method, run_particles, run_preparation
+from hypermol.methods.record import posed_particles, run_method, run_preparation
 from hypermol.metrics import local_resolution, resolution
 from hypermol.particles import ImageSource
 from hypermol.reconstruction import (
@@ -48,9 +48,7 @@ class NearbyImages:
         estimates = run.estimates() if (run.path / "estimates.npz").exists() else {}
         if "z" not in estimates:
             raise ConfigError(f"{run.path}: {run_method(run).name} has no z per particle to find neighbours by")
-        particles = run_particles(run)
-        if len(estimates["z"]) < particles.count:  # a run on one half
-            particles = particles.subset(estimates["particle"])
+        particles = posed_particles(run)
         if not particles.has_poses:
             raise ConfigError(f"{run.path}: maps by regression need poses, and {particles.path} has none")
         covariance = estimates.get("z_normal_covariance", estimates.get("z_covariance"))

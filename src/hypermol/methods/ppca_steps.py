@@ -46,7 +46,8 @@ BEYOND = 5  # shells beyond those in which the halves agree that are still looke
 
 @dataclasses.dataclass
 class Steps:
-    """State: maps [2, C, D, D, D] of the halves, joint [C, D, D, D], power and fsc [C, S], mask; data: band, held_out.
+    """State: maps [2, C, D, D, D] of the halves, joint [C, D, D, D], power and fsc [C, S], mask; data: band;
+    marching, whether it grows; held_out.
 
     ``settings``: a ``PrincipalVolumes``.
     """
@@ -63,14 +64,15 @@ class Steps:
         mask, last = first_mask(self.settings.mask, box), box // 2 - 1
         band = min(last, max(LOWEST_BAND, round(self.settings.march_start * last)))
         data = {"box": box, "pixel_size": context.pixel_size, "points": context.points, "band": band}
+        data["marching"] = False
         variance = torch.full((1,), START_CONTRAST_VARIANCE if self.settings.contrast else 0.0, dtype=torch.float64)
         return State(tensors={"mask": mask, "contrast_variance": variance}, data=data)
 
     def fit_halves(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """E-step of each half with its own model; random coordinates in the first pass."""
-        images = self._seen(state, batch)
+        images = self.seen(state, batch)
         if "maps" in state.tensors:
-            return self._sums(self._posterior(state, images, images.half), images)
+            return self._sums(self.posterior(state, images, images.half), images)
         z = draws.normal("z", self.settings.z_dim, dtype=torch.float64)
         nothing, one = z.new_zeros(len(z)), z.new_ones(len(z))
         known = GaussianPosterior(z, z.new_zeros(*z.shape, z.shape[1]), one, nothing, nothing)
@@ -78,14 +80,14 @@ class Steps:
 
     def fit_all(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """E-step of every particle with the one model."""
-        images = self._seen(state, batch)
-        return self._sums(self._posterior(state, images, torch.zeros_like(images.half)), images)
+        images = self.seen(state, batch)
+        return self._sums(self.posterior(state, images, torch.zeros_like(images.half)), images)
 
     def estimate(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """What each particle is, under the final components; the mean is back projected in every shell."""
         whole = Images.of(batch, self.settings.oversampling)
         images = whole.coarser(state.data["band"])
-        found = self._posterior(state, images, torch.zeros_like(images.half))
+        found = self.posterior(state, images, torch.zeros_like(images.half))
         contribution = estimated(found, self.settings.contrast)
         first, second = (part[whole.owner] for part in found.moments())
         contribution.totals["mean"] = LinearInsertion(whole.parts, first[:, :1], second[:, :1, :1])
@@ -117,8 +119,8 @@ class Steps:
 
     def held_out(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """How much each further component adds to the log-likelihood of images that its model never saw."""
-        images = self._seen(state, batch)
-        gram, projection = images.moments(self._grids(state), 1 - images.half)
+        images = self.seen(state, batch)
+        gram, projection = images.moments(self.grids(state), 1 - images.half)
         variance, counts = float(state.tensors["contrast_variance"]), range(gram.shape[1])
         found = [gaussian_posterior(*truncated(gram, projection, k), variance).log_evidence for k in counts]
         steps = torch.stack(found).diff(dim=0)
@@ -151,7 +153,7 @@ class Steps:
         """Go on with the components that the other half's images confirm in the low band, and one more."""
         kept, data = self._confirmed(totals)
         wanted = min(kept + 1, self.settings.z_dim) if self.settings.choose else self.settings.z_dim
-        return self._next(state, _first_channels(state, wanted + 1), {}, **data)
+        return self._next(state, _first_channels(state, wanted + 1), {}, **data, marching=True)
 
     def confirmed(self, state: State, totals: dict[str, Tensor]) -> State:
         """Keep the components that the other half's images confirm; the joint model begins with the halves' mean."""
@@ -185,7 +187,7 @@ class Steps:
         """As it is, until the phase in which it grows: to Nyquist by its last pass but one, or as far as the halves
         agree on a component. Beyond that images say nothing of z."""
         band, last = int(state.data["band"]), self.context.box // 2 - 1
-        if state.clock.phase == 0:
+        if not state.data["marching"]:
             return band
         left = max(1, self.settings.march_passes - 2 - state.clock.pass_index)
         agreed = max((first_below(curve, 0.143) for curve in tensors["fsc"][1:]), default=0)
@@ -209,8 +211,8 @@ class Steps:
             }
         return State(tensors={**state.tensors, **tensors}, data={**state.data, **data})
 
-    def _posterior(self, state: State, images: Images, model: Tensor) -> GaussianPosterior:
-        statistics = images.moments(self._grids(state), model)
+    def posterior(self, state: State, images: Images, model: Tensor) -> GaussianPosterior:
+        statistics = images.moments(self.grids(state), model)
         return gaussian_posterior(*statistics, float(state.tensors["contrast_variance"]))
 
     def _sums(self, posterior: GaussianPosterior, images: Images, learn_contrast: bool = True) -> Contribution:
@@ -225,14 +227,14 @@ class Steps:
             totals["contrast"] = torch.stack([contrast.sum(), squared.sum(), contrast.new_tensor(float(len(contrast)))])
         return Contribution(totals, info={"nll": -posterior.log_evidence.sum()})
 
-    def _grids(self, state: State) -> list[Tensor]:
+    def grids(self, state: State) -> list[Tensor]:
         """Fourier grids of the present maps, made once per update: the halves' models, or the joint one."""
         maps = state.tensors["joint"] if "joint" in state.tensors else state.tensors["maps"]
         models = [maps] if "joint" in state.tensors else list(maps)
         box, oversampling = smallest_box(state.data["band"], self.context.box), self.settings.oversampling
         return self._kept.of(maps, lambda: [volumes_to_grid(rebox(m, box), oversampling) for m in models])
 
-    def _seen(self, state: State, batch: Any) -> Images:
+    def seen(self, state: State, batch: Any) -> Images:
         """The images up to the present band."""
         band = state.data["band"]
         return Images.of(batch.limit(band), self.settings.oversampling).coarser(band)

@@ -50,3 +50,20 @@ def run_particles(run: Run) -> Particles:
     except DataError as error:  # they could be read when the run was started
         moved = f"if the images have been moved: `hypermol relocate {run.path} --datadir FOLDER`"
         raise type(error)(f"{error}\n{moved}") from None
+
+
+def finds_poses(method: Any) -> bool:
+    """Whether the poses in a run's estimates are the method's own."""
+    return bool(getattr(method, "finds_poses", not method.needs_poses))
+
+
+def posed_particles(run: Run) -> Particles:
+    """The particles that a run has estimates of, at the poses that it worked with: those of the file, or its own."""
+    particles = run_particles(run)
+    estimates = run.estimates() if (run.path / "estimates.npz").exists() else {}
+    if "particle" in estimates and len(estimates["particle"]) < particles.count:  # a run on one half
+        particles = particles.subset(estimates["particle"])
+    if not finds_poses(run_method(run)) or "rotation" not in estimates:
+        return particles
+    rotation, shift = (estimates[name].astype(np.float64) for name in ("rotation", "shift"))
+    return dataclasses.replace(particles, rotation=rotation, shift=shift)

@@ -2,15 +2,17 @@
 
 from hypermol.poses.given import GivenPose, GivenPoseEstimator
 from hypermol.poses.grid_search import Candidates, SearchLevels, order_for, search_poses, shift_grid, shift_step
-from hypermol.poses.local_search import refine_poses
-from hypermol.poses.scored import ScoredImages
+from hypermol.poses.local_search import Posed, refine_poses
+from hypermol.poses.scored import ScoredImages, climb_step
 
 __all__ = [
     "Candidates",
     "GivenPose",
     "GivenPoseEstimator",
+    "Posed",
     "ScoredImages",
     "SearchLevels",
+    "climb_step",
     "order_for",
     "refine_poses",
     "search_poses",

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from hypermol.imaging import rotvec_to_matrix
-from hypermol.poses.scored import ScoredImages
+from hypermol.imaging import Lattice, rotvec_to_matrix
 from hypermol.shapes import Complex, Float
 
 
+class Posed(Protocol):
+    """Images whose poses have a likelihood under what a grid holds: ``ScoredImages`` (one map), or a family of maps."""
+
+    @property
+    def lattice(self) -> Lattice:
+        """Of the images."""
+
+    def log_likelihood(
+        self, grid: Tensor, rotation: Tensor, shift_px: Tensor, reach_px: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """As ``ScoredImages.log_likelihood``."""
+
+
 def refine_poses(
-    images: ScoredImages,
-    grid: Complex[Tensor, "z y x 1"],
+    images: Posed,
+    grid: Complex[Tensor, "z y x c"],
     rotation: Float[Tensor, "b 3 3"],
     shift_px: Float[Tensor, "b d"],
     step_deg: float,

@@ -81,8 +81,7 @@ class ScoredImages:
         gradient = torch.einsum("bjxd,bjhx->bhd", seen, found.gradient.unflatten(0, (particles, images)))
         information = found.information[..., [[0, 1], [1, 2]]].unflatten(0, (particles, images))
         bend = torch.einsum("bjxd,bjhxy,bjye->bhde", seen, information, seen)
-        step = _solve(bend, gradient)
-        step = step * (reach_px / step.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+        step = climb_step(bend, gradient, reach_px)
         rise = (gradient * step).sum(-1) - 0.5 * torch.einsum("bhd,bhde,bhe->bh", step, bend, step)
         return value + rise, shift_px + step.to(shift_px.dtype)
 
@@ -96,6 +95,14 @@ def cut(grid: Complex[Tensor, "z y x c"], box: int, band_limit: int) -> Complex[
         return grid
     inside = slice(middle - reach, middle + reach)
     return grid[inside, inside, : reach + 1].contiguous()
+
+
+def climb_step(
+    information: Float[Tensor, "b h d d"], gradient: Float[Tensor, "b h d"], reach: float
+) -> Float[Tensor, "b h d"]:
+    """A step of Fisher's scoring, at most ``reach`` long."""
+    step = _solve(information, gradient)
+    return step * (reach / step.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
 
 
 def _solve(matrix: Float[Tensor, "b h d d"], vector: Float[Tensor, "b h d"]) -> Float[Tensor, "b h d"]:

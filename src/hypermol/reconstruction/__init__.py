@@ -19,6 +19,7 @@ from hypermol.reconstruction.regression import (
     regression_map,
     sizes_within,
 )
+from hypermol.reconstruction.rigid import rigid_fields, without_rigid_motion
 from hypermol.reconstruction.shells import Profile, extended, profile_volume, shell_mean, shell_means
 from hypermol.reconstruction.support import fourier_gain, masked_within_gain, real_space_gain
 from hypermol.reconstruction.wiener import EMPTY_FRACTION, half_map, signal_power, weighted_map, wiener_map

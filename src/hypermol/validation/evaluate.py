@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.maps import align_maps, read_map
-from hypermol.methods import Trained, rebuild
+from hypermol.methods import Trained, finds_poses, rebuild
 from hypermol.metrics import ClassScores, DirectionScore, fsc_mean
 from hypermol.particles import images_fingerprint, read_particles
 from hypermol.runs import Run, fingerprint
@@ -73,7 +73,7 @@ def evaluate_run(
     if trained.has_latent:
         figures |= conformation_figures(trained.latent(), truth)
     figures |= posterior_coverage(trained, truth) | own_classes(trained, truth)
-    if finds_poses(trained):
+    if has_found_poses(trained):
         figures |= pose_figures(trained, truth)
     return figures | map_figures(trained, truth, particles, progress)
 
@@ -152,9 +152,9 @@ def _classes(name: str, scores: ClassScores, how: str) -> Figures:
     return {title: _figure(value, unit, how) for title, (value, unit, _) in class_values(name, scores).items()}
 
 
-def finds_poses(trained: Trained) -> bool:
+def has_found_poses(trained: Trained) -> bool:
     """Whether the run's poses are its own: its maps then have a frame of their own too."""
-    return not trained.method.needs_poses and (trained.run.path / "estimates.npz").exists()
+    return finds_poses(trained.method) and (trained.run.path / "estimates.npz").exists()
 
 
 def pose_figures(trained: Trained, truth: Truth) -> Figures:
@@ -166,7 +166,7 @@ def pose_figures(trained: Trained, truth: Truth) -> Figures:
 
 def _into_frame_of(truth: Truth, trained: Trained) -> Callable[[Tensor], Tensor]:
     """What takes a map of the run into the truth's frame: the rotation, shift and hand of its consensus map."""
-    if not finds_poses(trained):
+    if not has_found_poses(trained):
         return lambda map_: map_
     frame = align_maps(_back_projection(trained)["consensus map"], truth.mean_map().float())
     return lambda map_: frame.lay(map_.float())

@@ -1,0 +1,138 @@
+"""`make bench-unknown-poses`: molecules that move, reconstructed from images alone; tables 2, S3 and S4 of cryoDRGN's
+paper (Zhong et al. 2020), fewer images.
+
+Its protocol: 64 px over 720 Å, shifts up to ±5 px, no CTF and no noise; for tilt pairs the second image at 45°. The map
+at each of 100 particles' z is compared with that particle's own true map: resolution in pixels where their FSC falls
+below 0.5, at best 2. A pose found may turn, shift and mirror with the conformation, for nothing in the images speaks
+against it; so resolutions are given after one alignment of all maps, and after one of each.
+
+A method is NAME, or NAME:key=value,key=value. Rows that are in the result file already are not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hypermol.benchmarks.circumstances import ROOT, write_result
+from hypermol.benchmarks.measure import free_folder, hypermol, simulated
+from hypermol.maps import MapAlignment, align_maps, read_map, refine_alignment
+from hypermol.methods import rebuild
+from hypermol.metrics import fsc, pose_scores, resolution
+from hypermol.runs import Run
+from hypermol.simulation import Truth, as_order, order_scores
+
+PUBLISHED = {
+    "linear1d": {"cryoDRGN": 2.34, "cryoDRGN, tilt pairs": 2.35, "cryoSPARC": 3.60},
+    "linear2d": {"cryoDRGN": 4.38, "cryoDRGN, tilt pairs": 2.93, "cryoSPARC": 5.98},
+    "circular1d": {"cryoDRGN": 4.05, "cryoDRGN, tilt pairs": 2.63, "cryoSPARC": 4.62},
+    "discrete10": {"cryoDRGN": 4.95, "cryoDRGN, tilt pairs": 2.58, "cryoSPARC": 5.69},
+}
+"""The best of each row of Zhong et al. 2020, tables 2, S3 and S4 (px; other dimensions of z, other numbers of classes,
+are worse)."""
+PAPER = ["pixel_size=11.25", "enlarge=3.75", "shift_px=5"]
+HALF = 0.5
+STATES = 5
+"""Of a motion with more levels, so many neighbouring ones are taken for one when frames are told apart."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Simulate, reconstruct and compare, and write the result file after every row."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", default=list(PUBLISHED))
+    parser.add_argument("--methods", nargs="+", default=["ppca-abinitio"])
+    parser.add_argument("--tilts", action="store_true", help="Tilt pairs, half as many particles.")
+    parser.add_argument("--noisy", action="store_true", help="SNR 0.1 and CTF.")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("-n", type=int, default=5000, help="Images.")
+    parser.add_argument("--box", type=int, default=64)
+    parser.add_argument("--particles", type=int, default=100, help="Compared with their own true maps.")
+    parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "unknown-poses")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "unknown-poses.json")
+    chosen = parser.parse_args(arguments)
+    rows = json.loads(chosen.out.read_text())["rows"] if chosen.out.exists() else []
+    cells = [(seed, name, method) for seed in chosen.seeds for name in chosen.sets for method in chosen.methods]
+    for seed, name, method in cells:
+        problem = {"set": name, "images": chosen.n, "box": chosen.box, "tilt_pairs": chosen.tilts, "seed": seed}
+        problem |= {"snr": 0.1 if chosen.noisy else None, "method": method}
+        if any(all(row.get(key) == value for key, value in problem.items()) for row in rows):
+            continue
+        rows.append({**problem, **_row(chosen, name, method, seed), "published_px": PUBLISHED[name]})
+        print(rows[-1], flush=True)
+        write_result(chosen.out, {"command": "make bench-unknown-poses", "rows": rows})
+    print(f"written: {chosen.out}")
+
+
+def _row(chosen: argparse.Namespace, name: str, method: str, seed: int) -> dict[str, Any]:
+    kind = ("tilts-" if chosen.tilts else "") + ("snr0.1" if chosen.noisy else "clean")
+    folder = chosen.work / f"{name}-n{chosen.n}-d{chosen.box}-{kind}-seed{seed}"
+    settings = [f"pixel_size={720 / chosen.box:g}", *PAPER[1:], f"ctf={str(chosen.noisy).lower()}"]
+    settings += ["tilts_deg=0,45"] if chosen.tilts else []
+    particles, snr = chosen.n // 2 if chosen.tilts else chosen.n, 0.1 if chosen.noisy else float("inf")
+    data = simulated(name, folder / "data", particles, chosen.box, snr, seed, settings)
+    called, _, given = method.partition(":")
+    sets = [part for setting in given.split(",") if setting for part in ("--set", setting)]
+    run = free_folder(folder / method.replace(":", "-").replace(",", "-"))
+    command: list[str | Path] = ["train", data / "particles.star", "-m", called, "-o", run]
+    cost = hypermol([*command, "--set", f"seed={seed}", *sets], run.with_suffix(".log"))
+    return {**cost.row(), **compared(Run.open(run), Truth.load(data), chosen.particles)}
+
+
+def compared(run: Run, truth: Truth, count: int) -> dict[str, Any]:
+    """Resolutions of maps (px), errors of poses, and what z knows of the motion."""
+    found = rebuild(run)
+    consensus = run.volumes / "consensus.mrc"
+    centre = read_map(consensus)[0] if consensus.exists() else found.map_of(0)
+    frame = align_maps(centre.float(), truth.mean_map().float())
+    together, apart = [], []
+    for particle in truth.sample(count):
+        map_, exact = found.map_of(int(particle)).float(), truth.map(int(particle)).float()
+        together.append(_resolution(frame.lay(map_), exact))
+        apart.append(_resolution(_own(map_, exact, frame, truth).aligned, exact))
+    figures: dict[str, Any] = {
+        **_spread("px_after_one_alignment", together),
+        **_spread("px_after_own_alignment", apart),
+    }
+    figures |= _poses(run, truth)
+    if found.has_latent and as_order(truth):
+        figures["r_squared_of_z"] = [round(score.r_squared, 3) for score in order_scores(truth, found.latent())]
+    return figures
+
+
+def _own(map_: Tensor, exact: Tensor, frame: MapAlignment, truth: Truth) -> MapAlignment:
+    """From the common frame where the motion is continuous or in many steps; of few states each may have its own."""
+    return refine_alignment(map_, exact, frame) if as_order(truth) else align_maps(map_, exact)
+
+
+def _resolution(map_: Tensor, exact: Tensor) -> float:
+    return min(resolution(fsc(map_, exact), 1.0, HALF), float(map_.shape[-1]))
+
+
+def _spread(name: str, values: list[float]) -> dict[str, float]:
+    return {f"{name}_mean": round(float(np.mean(values)), 3), f"{name}_std": round(float(np.std(values)), 3)}
+
+
+def _poses(run: Run, truth: Truth) -> dict[str, Any]:
+    estimates = run.estimates()
+    state = truth.state // (-(-(int(truth.state.max()) + 1) // (STATES * 2)) if as_order(truth) else 1)
+    flat = truth.shift.shape[1] == 2
+    moved, known = (estimates["shift"], truth.shift) if flat else (None, None)
+    scores = pose_scores(estimates["rotation"], truth.rotation, moved, known, state=state, pixel_size=truth.pixel_size)
+    found: dict[str, Any] = {"other_hand": scores.mirrored}
+    for name, errors in (("", scores.overall), (", frames per state", scores.per_state)):
+        if errors is not None:
+            found[f"median_rotation_deg{name}"] = round(float(np.median(errors.rotation_deg)), 3)
+            if flat:
+                found[f"median_shift_px{name}"] = round(float(np.median(errors.shift_px)), 4)
+    return found
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    main()
