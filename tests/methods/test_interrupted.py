@@ -20,18 +20,27 @@ from hypermol.runs import Run
 
 ENCODER = {"conformation.hidden": 16, "conformation.layers": 1}
 CLASSES = {"component_passes": 4, "start_passes": 4, "passes": 5, "joint_passes": 2}
+STARTS = {"starts": 2, "images": 20, "first_shells": 3, "last_shells": 4, "batch_size": 20}
 REFINED = {"search_passes": 1, "local_passes": 1, "kept": 2}
+POSED = {f"poses.{name}": value for name, value in {**REFINED, **STARTS}.items()} | {
+    "conformations": 2,
+    **{
+        f"volumes.{name}": value for name, value in {"z_dim": 2, "choose": False, "passes": 3, "batch_size": 20}.items()
+    },
+    **{f"volumes.{name}": 1 for name in ("march_passes", "joint_passes")},
+}
 JOBS = {
     "cryodrgn": {**TINY_Z, **ENCODER, "phases.0.march_start": 0.5},
     "autodecoder": TINY_Z,
     "neural-homogeneous": TINY,
     "backprojection": {"batch_size": 10},
     "covariance": {"z_dim": 2, "choose": False, "columns": 6, "subspace": 4, "batch_size": 10},
-    "abinitio": {**REFINED, "starts": 2, "images": 20, "first_shells": 3, "last_shells": 4, "batch_size": 20},
+    "abinitio": {**REFINED, **STARTS},
     "refine": {**REFINED, "batch_size": 10},
+    "ppca-abinitio": POSED,
     "classify": {**CLASSES, "classes": 3, "restarts": 0, "batch_size": 20, "start_band": 0.8},
 }
-MOMENTS = {"backprojection": (1,), "classify": (2, 7, 12, 17)}
+MOMENTS = {"backprojection": (1,), "ppca-abinitio": (11, 15), "classify": (2, 7, 12, 17)}
 """At which of the events of a run it is killed."""
 
 

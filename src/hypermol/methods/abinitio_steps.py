@@ -14,7 +14,7 @@ from torch import Tensor
 from hypermol.engine import Contribution, Draws, State
 from hypermol.imaging import quaternion_to_matrix, rebox
 from hypermol.kernels import volume_to_grid
-from hypermol.maps import soft_sphere
+from hypermol.maps import other_hand, soft_sphere
 from hypermol.methods.kept import Kept
 from hypermol.methods.particle_images import smallest_box
 from hypermol.poses import Candidates, ScoredImages, SearchLevels, order_for, search_poses
@@ -102,26 +102,39 @@ class Steps:
         return State({**state.tensors, "sums": sums, "maps": maps}, state.table, state.data)
 
     def judge(self, state: State, batch: Any, draws: Draws) -> Contribution:
-        """Log-likelihood of images of half set 2, each at its best poses, under the maps of each start."""
+        """Log-likelihood of images of half set 2, each at its best poses, under the maps of each start and under their
+        mirror images, which only images of one particle at several tilts tell apart."""
         unseen = batch.take(torch.nonzero(batch.half == 1)[:, 0])
-        values = []
-        for number in range(self.settings.starts):
-            grids = [volume_to_grid(map_) for map_ in state.tensors[f"{FOUND}{number}"]]
-            found = torch.stack([self._searched(state, unseen, grid).log_likelihood for grid in grids], 1)
-            values.append(found.flatten(1).logsumexp(1).double().sum())
-        return Contribution({"likelihood": torch.stack([*values, values[0].new_tensor(float(unseen.size))])})
+        maps = [state.tensors[f"{FOUND}{number}"] for number in range(self.settings.starts)]
+        tilted = ScoredImages.of(unseen).shift_dim == 3
+        values = [self._likelihood(state, unseen, own) for own in maps]
+        mirrored = [self._likelihood(state, unseen, _mirrored(own)) for own in maps] if tilted else values
+        count = values[0].new_tensor([float(unseen.size), float(tilted)])
+        return Contribution({"likelihood": torch.cat([torch.stack([*values, *mirrored]), count])})
 
     def chosen(self, state: State, totals: dict[str, Tensor]) -> tuple[State, Tensor]:
-        """A state with the maps of the start under which half set 2 is most likely, and those maps, [K, D, D, D]."""
-        *values, count = totals["likelihood"].tolist()
-        best = max(range(len(values)), key=values.__getitem__)
+        """A state with the maps of the start under which half set 2 is most likely, and those maps, [K, D, D, D]; in
+        the other hand where the tilts say so."""
+        *found, count, tilted = totals["likelihood"].tolist()
+        starts = len(found) // 2
+        values = [max(pair) for pair in zip(found[:starts], found[starts:], strict=True)]
+        best = max(range(starts), key=values.__getitem__)
         lead = [f"{(value - values[best]) / max(count, 1):.2f}" for value in values]
-        words = (
-            f"start {best + 1} of {len(values)} was chosen: half set 2 is most likely under what it found "
+        words = [
+            f"start {best + 1} of {starts} was chosen: half set 2 is most likely under what it found "
             f"(nats per particle beside it: {', '.join(lead)})"
-        )
-        maps = rebox(state.tensors[f"{FOUND}{best}"], self.context.box)
-        return State({}, {}, {**state.data, "notes": [words]}), maps
+        ]
+        maps = state.tensors[f"{FOUND}{best}"]
+        if tilted:
+            more = (found[best] - found[starts + best]) / max(count, 1)
+            maps = maps if more >= 0 else _mirrored(maps)
+            words.append(f"the hand is that of the tilts: {abs(more):.2f} nats per particle beside its mirror image")
+        return State({}, {}, {**state.data, "notes": words}), rebox(maps, self.context.box)
+
+    def _likelihood(self, state: State, batch: Any, maps: Tensor) -> Tensor:
+        """Of images at their best poses, any class."""
+        found = [self._searched(state, batch, volume_to_grid(map_)).log_likelihood for map_ in maps]
+        return torch.stack(found, 1).flatten(1).logsumexp(1).double().sum()
 
     def _inserted(self, state: State, batch: Any, rotation: Tensor, shift: Tensor, share: Tensor) -> Contribution:
         band = int(state.data["band"])
@@ -160,3 +173,7 @@ def _of_classes(sums: Tensor, box: int, classes: int) -> list[LinearSums]:
     """The sums of each class by themselves: a record of ``ClassInsertion`` is one of a single channel per class."""
     parts = torch.stack([sums[..., 3 * c : 3 * c + 3] for c in range(classes)])
     return LinearSums.completed(parts, box, 1)
+
+
+def _mirrored(maps: Tensor) -> Tensor:
+    return torch.stack([other_hand(map_) for map_ in maps])
