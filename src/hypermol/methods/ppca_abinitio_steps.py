@@ -20,6 +20,7 @@ from hypermol.specs import BuildContext
 FIRST_ORDER, FIRST_BAND = 2, 6
 KEPT = (12, 6, 3)
 """Candidates under each conformation; what is left of all is compared with z integrated out."""
+ROUNDS = 2  # of the climb; every pass goes on where the last one stopped
 SEED = 0
 Poses = tuple[Tensor, Tensor]
 
@@ -119,7 +120,7 @@ class Steps:
 
     def _climb(self, state: State, images: ScoredImages, grid: Tensor, known: Poses) -> Poses:
         step = spacing_deg(order_for(int(state.data["band"]))) / 2
-        turned, moved, _ = refine_poses(self._linear(state, images), grid, *known, step)
+        turned, moved, _ = refine_poses(self._linear(state, images), grid, *known, step, ROUNDS)
         return turned, moved
 
     def _search(self, state: State, images: ScoredImages, grid: Tensor, known: Poses) -> Poses:
