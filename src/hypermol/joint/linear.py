@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hypermol.conformations import GaussianPosterior, gaussian_posterior
 from hypermol.imaging import Lattice, image_rotations, image_shifts, shift_phase
-from hypermol.kernels import slice_moments
+from hypermol.kernels import slice_moments, slice_separate
 from hypermol.poses import ScoredImages, climb_step
 from hypermol.shapes import Complex, Float
 
@@ -50,21 +50,21 @@ class LinearImages:
         return found.log_evidence.unflatten(0, rotation.shape[:2]), shift_px
 
     def _step(self, grid: Tensor, rotation: Tensor, shift_px: Tensor, reach_px: float) -> Tensor:
-        """[B, 1, d]. The evidence changes with the shift as the likelihood does at the posterior of z and contrast."""
+        """[B, 1, d]. The evidence changes with the shift as the likelihood does at the posterior of z and contrast; how
+        fast that change ends is taken from each map by itself, and from each direction."""
         numerator, weight, turned = self._at(rotation, shift_px)
         shape = rotation.shape[:2]
         first, second = self._posterior(*self._moments(grid, numerator, weight, turned, shape)).moments()
         kx, ky = (2 * math.pi * self.lattice.k).unbind(-1)
         seen = self.images.tilt[:, :, :2, : shift_px.shape[-1]].double()
         numbers = []
-        for factor, bend in ((kx, kx * kx), (ky, ky * ky), (None, kx * ky)):
-            moved = torch.zeros_like(numerator) if factor is None else 1j * factor * numerator
-            gram, projection = self._each(grid, moved, weight * bend, turned)
-            owned = [part.repeat_interleave(seen.shape[1], 0) for part in (first, second)]
-            numbers.append(((owned[0] * projection).sum(-1), (owned[1] * gram).sum((-2, -1))))
-        (gx, xx), (gy, yy), (_, xy) = numbers
-        gradient = torch.stack([gx, gy], -1).unflatten(0, (len(seen), -1))
-        information = torch.stack([xx, xy, xy, yy], -1).unflatten(-1, (2, 2)).unflatten(0, (len(seen), -1))
+        owned = [part.repeat_interleave(seen.shape[1], 0) for part in (first, second.diagonal(dim1=-2, dim2=-1))]
+        for along in (kx, ky):
+            data = 1j * along * numerator, weight * along.square(), turned, self.lattice.k
+            power, overlap = slice_separate(grid, *data, self.lattice.box, self.oversampling)
+            numbers.append(torch.stack([(owned[0] * overlap).sum(-1), (owned[1] * power).sum(-1)]))
+        gradient, bend = torch.stack(numbers, -1).unflatten(1, (len(seen), -1))
+        information = torch.diag_embed(bend)
         pull = torch.einsum("bjxd,bjx->bd", seen, gradient)
         bent = torch.einsum("bjxd,bjxy,bjye->bde", seen, information, seen)
         return climb_step(bent[:, None], pull[:, None], reach_px)
