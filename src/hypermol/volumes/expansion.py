@@ -62,17 +62,16 @@ class Expansion:
 
     @cached_property
     def index(self) -> dict[str, Int[Tensor, " n"]]:
-        """Of each coefficient: "l", "m", "radial" (place among all radial functions, by l, then n) and "partner" (the
-        place of -m)."""
+        """Of each coefficient: "l", "m", and "radial": its place among all radial functions, by l, then n."""
         offset = np.cumsum([0, *(len(family.mixing) for family in self.families)])
         rows = [
-            (ell, m, offset[ell] + n, start + n * (2 * ell + 1) + ell - m)
-            for ell, start, count in self.blocks
+            (ell, m, offset[ell] + n)
+            for ell, _, count in self.blocks
             for n in range(count)
             for m in range(-ell, ell + 1)
         ]
         columns = torch.tensor(rows, dtype=torch.int64).unbind(1)
-        return dict(zip(("l", "m", "radial", "partner"), columns, strict=True))
+        return dict(zip(("l", "m", "radial"), columns, strict=True))
 
     @cached_property
     def _chebyshev(self) -> Float[Tensor, "j f"]:
@@ -116,22 +115,21 @@ class Expansion:
     def turned(self, coefficients: Float[Tensor, "*b n"], rotation: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b n"]:
         """Coefficients of k → V(Rᵀk), by R = Rz Ry Rz: turns about z mix ±m alone, and one about y is one about z
         between two fixed quarter turns (Pinchon & Hoggan 2007, J. Phys. A 40:1597)."""
-        angles, near = euler_angles(rotation.to(coefficients.dtype))
-        rot, tilt, psi = angles.unbind(-1)
-        order, partner = (self.index[name].to(coefficients.device) for name in ("m", "partner"))
-        if bool(near.any()):  # R = (R Qᵀ) Q
-            coefficients = torch.where(near[..., None], self._quarter(coefficients, back=True), coefficients)
-        found = self._quarter(turned_about_z(coefficients, -rot, order, partner), back=True)
-        found = self._quarter(turned_about_z(found, -tilt, order, partner))
-        return turned_about_z(found, -psi, order, partner)
-
-    def _quarter(self, coefficients: Tensor, back: bool = False) -> Tensor:
-        """Turned by -90° about x, or by +90°."""
+        rotation = rotation.to(coefficients.dtype)
+        angles, near = euler_angles(rotation)
+        last = len(self.families) - 1
+        turns = -angles[..., None] * torch.arange(-last, last + 1, dtype=angles.dtype, device=angles.device)
+        tables = [(one.cos(), one.sin()) for one in turns.unbind(-2)]
         parts = []
         for degree, start, count in self.blocks:
             part = coefficients[..., start : start + count * (2 * degree + 1)].unflatten(-1, (count, 2 * degree + 1))
-            matrix = quarter_turn(degree).to(part)
-            parts.append((part @ (matrix if back else matrix.mT)).flatten(-2))
+            matrix, inside = quarter_turn(degree).to(part), slice(last - degree, last + degree + 1)
+            rot, tilt, psi = ((c[..., inside], s[..., inside]) for c, s in tables)
+            if near is not None:  # R = (R Qᵀ) Q
+                part = torch.where(near[..., None, None], _times(part, matrix), part)
+            part = _times(turned_about_z(part, *rot), matrix)
+            part = _times(turned_about_z(part, *tilt), matrix.mT)
+            parts.append(turned_about_z(part, *psi).flatten(-2))
         return torch.cat(parts, -1)
 
     def variance(self, power: Float[Tensor, " s"], box: int) -> Float[Tensor, " n"]:
@@ -144,3 +142,8 @@ class Expansion:
         weight = (over * radius[:, None] ** degree).square() * radius[:, None].square()
         mean = (weight * power.double().cpu()[shell, None]).sum(0) / weight.sum(0)
         return mean[self.index["radial"]] / (self.bandwidth**3 / (6 * math.pi**2))
+
+
+def _times(part: Tensor, matrix: Tensor) -> Tensor:
+    """[…, r, m] by [m, m] as one product."""
+    return (part.reshape(-1, part.shape[-1]) @ matrix).view(part.shape)

@@ -52,12 +52,10 @@ def _powers(x: Tensor, y: Tensor, degree: int) -> tuple[Tensor, Tensor]:
 
 
 def turned_about_z(
-    coefficients: Float[Tensor, "*b n"], angle: Float[Tensor, "*b"], order: Tensor, partner: Tensor
-) -> Float[Tensor, "*b n"]:
-    """Coefficients of the function turned by ``angle`` (radians) about z. ``order`` [n]: m of each; ``partner`` [n]:
-    where -m of the same l and radial function is."""
-    turn = angle[..., None] * order
-    return coefficients * torch.cos(turn) - coefficients[..., partner] * torch.sin(turn)
+    coefficients: Float[Tensor, "*b r m"], cosine: Float[Tensor, "*b m"], sine: Float[Tensor, "*b m"]
+) -> Float[Tensor, "*b r m"]:
+    """Coefficients, m = -l … l, of a function turned by an angle about z, from cos and sin of m × the angle."""
+    return coefficients * cosine[..., None, :] - coefficients.flip(-1) * sine[..., None, :]
 
 
 @cache
@@ -72,9 +70,11 @@ def quarter_turn(degree: int) -> Float[Tensor, "m m"]:
     return torch.linalg.lstsq(still, turned).solution
 
 
-def euler_angles(rotation: Float[Tensor, "*b 3 3"]) -> tuple[Float[Tensor, "*b 3"], Tensor]:
-    """Angles (rot, tilt, psi; radians) whose derivatives are tame, and where they are those of R Qᵀ instead of R, Q
-    being +90° about x: near the poles of R."""
+def euler_angles(rotation: Float[Tensor, "*b 3 3"]) -> tuple[Float[Tensor, "*b 3"], Tensor | None]:
+    """Angles (rot, tilt, psi; radians). Where derivatives are wanted they are tame: near the poles of R the angles are
+    those of R Qᵀ, Q being +90° about x, and the second result says where (None: nowhere)."""
+    if not rotation.requires_grad:
+        return torch.deg2rad(matrix_to_euler(rotation)), None
     near = rotation[..., 2, 2].abs() > _NEAR_POLE
     quarter = rotation.new_tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
     chosen = torch.where(near[..., None, None], rotation @ quarter.mT, rotation)
