@@ -138,6 +138,8 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
     given["classify"] = ("classes=2", "choose=false", "start_passes=3", "passes=3")
     given["refine"] = ("search_passes=1", "local_passes=1", "kept=2")
     given["abinitio"] = (*given["refine"], "starts=1", "images=80", "first_shells=4", "last_shells=5")
+    short = ("find_passes=2", "settle_passes=1", "samples=4")
+    given["hyper-molecule"] = (*short, "volume.shells=3", "sampler.moves=1", "sampler.jumps=4")
     said = done("train", made / "particles.star", "-m", method, "-o", run, *settings(*given.get(method, ())))
     assert ("hypermol analyze" in said.out) == (method not in HOMOGENEOUS)
     if method == "backprojection":

@@ -12,18 +12,18 @@ from hypermol.imaging import geodesic_angle_deg, so3_grid
 from hypermol.joint import Hamiltonian, MarkovChains, Metropolis, VolumeTarget, first_lengths
 from hypermol.volumes import HarmonicBasis
 
-COUNT, KEPT = 300, 9
+COUNT, KEPT = 200, 9
 LIKELY = 1e-4
 """Ranks are less even than this by chance once in ten thousand."""
 CIRCLE = HarmonicBasis(z_dim=2, domain="circle", shells=3, degree=1, motion=1.0)
-FEW = MarkovChains(chains=1, moves=2, jumps=24, jump_every=2)
+FEW = MarkovChains(chains=1, moves=1, jumps=16, jump_every=2)
 
 
-def evenness(tiny, settings, beta=1.0, target=None, thin=5):
+def evenness(tiny, settings, beta=1.0, target=None, thin=4):
     """p of χ² that the truth's rank among posterior draws is even, of the angle to a frame, shift, z, likelihood (Talts
     et al. 2018, algorithm 1). Chains begin at draws of the prior that know nothing of the truth."""
     target = tiny.target() if target is None else target
-    found, _ = chains(tiny, settings, 25, KEPT, thin, beta, target)
+    found, _ = chains(tiny, settings, 15, KEPT, thin, beta, target)
     truth, ps = tiny.placed(tiny.truth, target), {}
     here, there = quantities(truth), [quantities(one) for one in found]
     for name, value in here.items():
@@ -39,22 +39,22 @@ def quantities(at):
 
 
 @pytest.mark.parametrize(
-    "settings", [FEW, dataclasses.replace(FEW, kernel="hmc", moves=1, leapfrog=4)], ids=["metropolis", "hmc"]
+    "settings", [FEW, dataclasses.replace(FEW, kernel="hmc", leapfrog=3)], ids=["metropolis", "hmc"]
 )
 def test_ranks_of_the_truth_are_even(settings):
-    ps = evenness(Tiny(COUNT, noise=3.0, seed=11), settings)
+    ps = evenness(Tiny(COUNT, noise=4.0, seed=11), settings)
     assert min(ps.values()) > LIKELY, ps
 
 
 def test_ranks_are_even_on_a_circle():
-    ps = evenness(Tiny(COUNT, CIRCLE, noise=3.0, seed=12), FEW)
+    ps = evenness(Tiny(COUNT, CIRCLE, noise=4.0, seed=12), FEW)
     assert min(ps.values()) > LIKELY, ps
 
 
 @pytest.mark.parametrize("beta", [0.5, 2.0])
 def test_a_wrong_temperature_is_found_out(beta):
     """The test above fails a sampler of the likelihood's square root, or of its square."""
-    assert min(evenness(Tiny(COUNT, noise=3.0, seed=11), FEW, beta).values()) < 1e-2 * LIKELY
+    assert min(evenness(Tiny(COUNT, noise=4.0, seed=11), FEW, beta).values()) < 1e-2 * LIKELY
 
 
 def test_any_volume_can_be_sampled():
@@ -68,36 +68,36 @@ def test_any_volume_can_be_sampled():
 
 def test_means_are_those_of_a_grid():
     """Every rotation (15°) × every z, summed by brute force, the shift being known."""
-    tiny = Tiny(6, noise=2.0, seed=14, shift_spread=1e-4)
+    tiny = Tiny(4, noise=3.0, seed=14, shift_spread=1e-4)
     target, rotation = tiny.target(), so3_grid(2)
     z = ((torch.arange(20, dtype=torch.float64) + 0.5) / 10 - 1)[:, None]
-    turned = rotation[None, None].expand(6, 1, -1, -1, -1)
-    still = torch.zeros(6, 1, len(rotation), 2, dtype=torch.float64)
+    turned = rotation[None, None].expand(4, 1, -1, -1, -1)
+    still = torch.zeros(4, 1, len(rotation), 2, dtype=torch.float64)
     value = torch.stack(
-        [target.log_likelihood(turned, still, one.expand(6, 1, len(rotation), 1))[:, 0] for one in z], 2
+        [target.log_likelihood(turned, still, one.expand(4, 1, len(rotation), 1))[:, 0] for one in z], 2
     )
     weight = value.flatten(1).softmax(1).view_as(value)
     exact_z = (weight.sum(1) @ z)[:, 0]
     exact_axis = torch.einsum("brz,rij->bij", weight, rotation)
-    found, _ = chains(tiny, dataclasses.replace(FEW, chains=30), 20, 60, 1)
+    found, _ = chains(tiny, dataclasses.replace(FEW, chains=40), 10, 50, 1)
     mean_z = torch.stack([one.z[..., 0] for one in found]).mean((0, 2))
     mean_axis = torch.stack([one.rotation for one in found]).mean((0, 2))
-    torch.testing.assert_close(mean_z, exact_z, atol=0.05, rtol=0)
-    torch.testing.assert_close(mean_axis, exact_axis, atol=0.06, rtol=0)
+    torch.testing.assert_close(mean_z, exact_z, atol=0.08, rtol=0)
+    torch.testing.assert_close(mean_axis, exact_axis, atol=0.08, rtol=0)
 
 
 def test_flows_between_cells_balance():
     """Stationary chains go from each cell of (viewing hemisphere, half of z, in-plane half) to each other as often as
     back."""
-    tiny = Tiny(12, noise=1.5, seed=15)
-    found, _ = chains(tiny, dataclasses.replace(FEW, chains=60), 25, 60, 1)
+    tiny = Tiny(8, noise=2.0, seed=15)
+    found, _ = chains(tiny, dataclasses.replace(FEW, chains=40), 12, 50, 1)
     cells = [4 * (s.rotation[..., 2, 2] > 0) + 2 * (s.z[..., 0] > 0) + (s.rotation[..., 0, 0] > 0) for s in found]
     flows = torch.zeros(8, 8, dtype=torch.int64)
     for before, after in itertools.pairwise(cells):
         flows += torch.bincount((8 * before + after).flatten(), minlength=64).view(8, 8)
     there, back = flows[torch.triu_indices(8, 8, 1).unbind()], flows.T[torch.triu_indices(8, 8, 1).unbind()]
     scores = ((there - back) / (there + back).clamp(min=1).sqrt())[there + back > 20]
-    assert len(scores) > 15
+    assert len(scores) > 12
     assert scores.abs().max() < 4.5
 
 
@@ -165,7 +165,7 @@ def test_steps_of_z_stay_in_its_domain_and_are_symmetric():
 def test_lengths_are_tuned_to_the_asked_share():
     tiny = Tiny(40, noise=0.05, seed=19)
     start = tiny.placed(tiny.truth, tiny.target())
-    found, lengths = chains(tiny, dataclasses.replace(FEW, moves=6), 40, 1, 1, start=start)
+    found, lengths = chains(tiny, dataclasses.replace(FEW, moves=4, jumps=0), 30, 1, 1, start=start)
     target = tiny.target()
     kernel = Metropolis(target, tiny.prior, draws(40, 99))
     shares = torch.stack([kernel.turn(f"t{i}", found[0], lengths[..., 0])[1] for i in range(60)]).mean()

@@ -18,13 +18,16 @@ def draws(count, *key, seed=0):
     return Draws(seed, key, count, 0, count, CPU)
 
 
+SEGMENT = HarmonicBasis(z_dim=1, shells=3, radius=0.35, motion=1.0)
+
+
 @dataclasses.dataclass
 class Tiny:
     """``count`` particles of J = len(tilts) images: their batch, truth, prior, and target under copies of the true
     volume, one for each chain."""
 
     count: int
-    spec: HarmonicBasis = HarmonicBasis(z_dim=1, shells=3, radius=0.35, motion=1.0)
+    spec: HarmonicBasis = SEGMENT
     noise: float = 1.0
     seed: int = 0
     box: int = 8

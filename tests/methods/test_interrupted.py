@@ -29,9 +29,13 @@ JOBS = {
     "covariance": {"z_dim": 2, "choose": False, "columns": 6, "subspace": 4, "batch_size": 10},
     "abinitio": {**REFINED, "starts": 2, "images": 20, "first_shells": 3, "last_shells": 4, "batch_size": 20},
     "refine": {**REFINED, "batch_size": 10},
+    "hyper-molecule": {
+        **{"volume.shells": 3, "volume.degree": 1, "find_passes": 2, "settle_passes": 1, "samples": 2},
+        **{"sampler.moves": 1, "sampler.jumps": 4, "sampler.jump_every": 1, "batch_size": 20},
+    },
     "classify": {**CLASSES, "classes": 3, "restarts": 0, "batch_size": 20, "start_band": 0.8},
 }
-MOMENTS = {"backprojection": (1,), "classify": (2, 7, 12, 17)}
+MOMENTS = {"backprojection": (1,), "hyper-molecule": (1, 3, 5), "classify": (2, 7, 12, 17)}
 """At which of the events of a run it is killed."""
 
 

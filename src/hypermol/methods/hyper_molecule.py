@@ -54,6 +54,10 @@ class HyperMolecule:
         """Particles per contribution."""
         return self.batch_size
 
+    def check(self) -> None:
+        """Raises ConfigError where z does not fit its domain."""
+        self.volume.conformations()
+
     def program(self, context: BuildContext) -> Program:
         """Where poses begin, chains that find, chains that settle, and the draws that are kept.
 
