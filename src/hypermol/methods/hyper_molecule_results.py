@@ -18,6 +18,7 @@ from hypermol.metrics import effective_sample_size, split_rhat
 from hypermol.specs import BuildContext
 
 MIXED = 1.1
+FEWEST = 10  # draws of a chain
 MAPS = 40
 """Draws of the volume from which the deviation of the map is taken."""
 
@@ -114,14 +115,18 @@ def _figures(
         if not rhat[:, inside].numel():
             continue
         high = float(rhat[:, inside].nanquantile(0.95))
-        worst = max(worst, 0.0 if math.isnan(high) else high)
+        how = "share of local moves accepted while sampling"
+        metrics[f"accepted_{name}"] = {"value": float(share[place]), "unit": "", "how": how}
+        if math.isnan(high):
+            continue
+        worst = max(worst, high)
         how = f"split R̂ of {settings.sampler.chains} chains of {settings.samples} draws, 95th percentile over particles"
         metrics[f"rhat_{name}"] = {"value": high, "unit": "", "how": how + "; they began together after `find`"}
         how = f"Geyer's initial sequence, median over particles, of {draws} draws"
         metrics[f"effective_samples_{name}"] = {"value": float(size[:, inside].nanmedian()), "unit": "", "how": how}
-        how = "share of local moves accepted while sampling"
-        metrics[f"accepted_{name}"] = {"value": float(share[place]), "unit": "", "how": how}
     words = f"chains agree (R̂ of 95 % of the particles below {worst:.2f})"
-    if worst > MIXED:
+    if settings.samples < FEWEST:
+        words = f"too few draws to say whether chains have mixed: raise samples to {FEWEST} or more"
+    elif worst > MIXED:
         words = f"chains have not mixed (R̂ {worst:.2f} at the 95th percentile, wanted {MIXED}): raise samples"
     return metrics, (words,)
