@@ -28,6 +28,7 @@ from hypermol.joint import (
 from hypermol.specs import BuildContext
 
 CHAIN = "chain_"
+ASLEEP = 1e-6  # power of functions of z that wait
 
 
 @dataclasses.dataclass
@@ -73,10 +74,11 @@ class Steps:
         return Contribution(sums, _named(at) | {"lengths": first_lengths(z, self._prior)})
 
     def first_volumes(self, state: State, totals: dict[str, Tensor]) -> State:
-        """A draw of each chain's volume."""
-        chains, device = self.settings.sampler.chains, totals["pull even"].device
-        powers = torch.ones(chains, len(self._variance), dtype=torch.float64, device=device)
-        return self._drawn(state, totals, powers)
+        """A draw of each chain's volume, at first of degree 1 in z: a z that is folded over itself by its square is a
+        trap that chains do not leave."""
+        degree = torch.tensor([sum(map(abs, one)) for one in self._conformations.powers])
+        powers = torch.where(degree > 1, ASLEEP, 1.0).double().to(totals["pull even"].device)
+        return self._drawn(state, totals, powers.expand(self.settings.sampler.chains, -1).clone())
 
     def find(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """A sweep at a temperature that falls to 1 over the first half of the passes."""
@@ -116,9 +118,11 @@ class Steps:
         return State({**state.tensors, "draws": draws}, state.table, state.data)
 
     def gathered(self, state: State) -> State:
-        """All chains go on from the likeliest: they then have one frame, one hand, and one direction of z."""
+        """All chains go on from the likeliest: they then have one frame, one hand, and one direction of z. From now
+        on V may be of any degree in z."""
         best = int(state.table[f"{CHAIN}log_likelihood"].sum(0).argmax())
         tensors = {name: _repeated(value, best, 0) for name, value in state.tensors.items()}
+        tensors["powers"] = torch.ones_like(tensors["powers"])
         names = [name for name in state.table if name.startswith(CHAIN) or name == "lengths"]
         table = {name: _repeated(state.table[name], best, 1) for name in names}
         return State(tensors, {**table, "reference": table[f"{CHAIN}rotation"][:, 0].clone()}, state.data)
