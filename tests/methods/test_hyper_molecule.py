@@ -15,8 +15,8 @@ from hypermol.methods.hyper_molecule_results import _mean_rotation
 from hypermol.metrics import pose_scores
 from hypermol.testing import small_context
 
-FAST = {"sampler.chains": 1, "sampler.moves": 2, "start_deg": 6.0, "volume.motion": 0.3}
-SHORT = {**FAST, "volume.shells": 5, "volume.degree": 1, "find_passes": 18, "settle_passes": 3, "samples": 6}
+FAST = {"sampler.chains": 1, "sampler.moves": 2, "sampler.jumps": 0, "start_deg": 6.0, "volume.motion": 0.3}
+SHORT = {**FAST, "volume.shells": 5, "volume.degree": 1, "find_passes": 26, "settle_passes": 4, "samples": 8}
 
 
 def errors(run, truth):
@@ -26,13 +26,13 @@ def errors(run, truth):
 
 def test_a_hinge_from_poses_that_are_off(tmp_path):
     """Chains begin 6° from the poses about each axis: 9° in all, in the median."""
-    truth = hinge(tmp_path, 130, 16, 8.0, 30)
+    truth = hinge(tmp_path, 160, 16, 8.0, 30)
     run = train(tmp_path / "particles.star", configured(find_method("hyper-molecule"), SHORT), tmp_path / "run")
     found = run.estimates()
     assert np.median(errors(run, truth).overall.rotation_deg) < 7
-    assert spearman(run, truth) > 0.5
-    assert found["z_covariance"].shape == (130, 1, 1)
-    assert found["rotation_covariance"].shape == (130, 3, 3)
+    assert spearman(run, truth) > 0.45  # of 160 values at random: under 0.4
+    assert found["z_covariance"].shape == (160, 1, 1)
+    assert found["rotation_covariance"].shape == (160, 3, 3)
     assert np.abs(found["z"]).max() <= 1
     assert 0.1 < run.metrics()["accepted_rotation"]["value"] < 0.6
     trained = rebuild(run, "cpu")
