@@ -142,6 +142,8 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
         *(f"poses.{setting}" for setting in given["abinitio"]),
         *("conformations=2", "volumes.z_dim=2", "volumes.choose=false", "volumes.passes=3", "volumes.march_passes=2"),
     )
+    short = ("find_passes=2", "settle_passes=1", "samples=4")
+    given["hyper-molecule"] = (*short, "volume.shells=3", "sampler.moves=1", "sampler.jumps=4")
     said = done("train", made / "particles.star", "-m", method, "-o", run, *settings(*given.get(method, ())))
     assert ("hypermol analyze" in said.out) == (method not in HOMOGENEOUS)
     if method == "backprojection":

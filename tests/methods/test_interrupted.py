@@ -38,9 +38,18 @@ JOBS = {
     "abinitio": {**REFINED, **STARTS},
     "refine": {**REFINED, "batch_size": 10},
     "ppca-abinitio": POSED,
+    "hyper-molecule": {
+        **{"volume.shells": 3, "volume.degree": 1, "find_passes": 2, "settle_passes": 1, "samples": 2},
+        **{"sampler.moves": 1, "sampler.jumps": 4, "sampler.jump_every": 1, "batch_size": 20},
+    },
     "classify": {**CLASSES, "classes": 3, "restarts": 0, "batch_size": 20, "start_band": 0.8},
 }
-MOMENTS = {"backprojection": (1,), "ppca-abinitio": (11, 15), "classify": (2, 7, 12, 17)}
+MOMENTS = {
+    "backprojection": (1,),
+    "ppca-abinitio": (11, 15),
+    "hyper-molecule": (1, 3, 5),
+    "classify": (2, 7, 12, 17),
+}
 """At which of the events of a run it is killed."""
 
 

@@ -1,5 +1,29 @@
-"""Estimators that answer for pose and conformation together."""
+"""Estimators that answer for pose and z together: poses with z integrated out, and Markov chains over both."""
 
+from hypermol.joint.chains import MarkovChains, first_lengths, from_rows, to_rows, tuned
+from hypermol.joint.coefficients import CoefficientPosterior, drawn_powers, normal_equations
+from hypermol.joint.hamiltonian import Hamiltonian
 from hypermol.joint.linear import LinearImages
+from hypermol.joint.metropolis import Metropolis
+from hypermol.joint.states import Prior, States
+from hypermol.joint.targets import BasisTarget, Target, VolumeTarget, plane_of
 
-__all__ = ["LinearImages"]
+__all__ = [
+    "BasisTarget",
+    "CoefficientPosterior",
+    "Hamiltonian",
+    "LinearImages",
+    "MarkovChains",
+    "Metropolis",
+    "Prior",
+    "States",
+    "Target",
+    "VolumeTarget",
+    "drawn_powers",
+    "first_lengths",
+    "from_rows",
+    "normal_equations",
+    "plane_of",
+    "to_rows",
+    "tuned",
+]

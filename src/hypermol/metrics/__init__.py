@@ -8,6 +8,7 @@ from hypermol.metrics.atomic import (
     dihedral_distance,
     rmsd,
 )
+from hypermol.metrics.chains import effective_sample_size, split_rhat
 from hypermol.metrics.classes import ClassScores, confusion
 from hypermol.metrics.conformational_resolution import ConformationalResolution, conformational_resolution
 from hypermol.metrics.conformations import (
@@ -113,6 +114,7 @@ __all__ = [
     "defocus_points",
     "dihedral_distance",
     "direction_points",
+    "effective_sample_size",
     "equal_steps",
     "first_component",
     "fitted_populations",
@@ -156,6 +158,7 @@ __all__ = [
     "shell_numbers",
     "shell_products",
     "spearman",
+    "split_rhat",
     "state_accuracy",
     "state_points",
     "summarise",
