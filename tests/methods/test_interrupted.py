@@ -21,6 +21,8 @@ from hypermol.runs import Run
 ENCODER = {"conformation.hidden": 16, "conformation.layers": 1}
 CLASSES = {"component_passes": 4, "start_passes": 4, "passes": 5, "joint_passes": 2}
 REFINED = {"search_passes": 1, "local_passes": 1, "kept": 2}
+SEARCHED = {"classes": 2, "starts": 1, "images": 20, "apart_images": 10, "first_shells": 3, "last_shells": 4}
+SEARCHED |= {"batch_size": 20, "consensus_passes": 1, "start_band": 0.8, "joint_passes": 1}
 JOBS = {
     "cryodrgn": {**TINY_Z, **ENCODER, "phases.0.march_start": 0.5},
     "autodecoder": TINY_Z,
@@ -29,9 +31,10 @@ JOBS = {
     "covariance": {"z_dim": 2, "choose": False, "columns": 6, "subspace": 4, "batch_size": 10},
     "abinitio": {**REFINED, "starts": 2, "images": 20, "first_shells": 3, "last_shells": 4, "batch_size": 20},
     "refine": {**REFINED, "batch_size": 10},
+    "classify-abinitio": {**REFINED, **SEARCHED, "start_passes": 2, "component_passes": 4, "passes": 2},
     "classify": {**CLASSES, "classes": 3, "restarts": 0, "batch_size": 20, "start_band": 0.8},
 }
-MOMENTS = {"backprojection": (1,), "classify": (2, 7, 12, 17)}
+MOMENTS = {"backprojection": (1,), "classify": (2, 7, 12, 17), "classify-abinitio": (1, 5, 12, 19, 22)}
 """At which of the events of a run it is killed."""
 
 

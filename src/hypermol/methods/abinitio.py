@@ -80,14 +80,14 @@ ABINITIO = AbInitio()
 
 
 def start_phases(
-    settings: Any, steps: Steps, context: BuildContext, seen: int = 0, kind: str = "start"
+    settings: Any, steps: Steps, context: BuildContext, seen: int = 0, kind: str = "start", parts: int | None = None
 ) -> tuple[list[Phase], int]:
-    """Every start, and how many particles the job has ``seen`` when all of them are over. ``settings``: an
-    ``AbInitio``, or what has its fields."""
+    """Every start, or its first ``parts``, and how many particles the job has ``seen`` when all of them are over.
+    ``settings``: an ``AbInitio``, or what has its fields."""
     largest = max(settings.first_batch, settings.batch_size)
     found: list[Phase] = []
     for number in range(settings.starts):
-        for part in _start(settings, steps, number, kind):
+        for part in _start(settings, steps, number, kind)[:parts]:
             # the batch that ended a phase may have gone beyond it; a phase counts what all before it have seen too
             images = max(part.images or 0, min(largest, context.count))
             seen += images

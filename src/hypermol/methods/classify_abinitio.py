@@ -43,11 +43,12 @@ class ClassifyAbInitio:
     name: str = "classify-abinitio"
     source: str = "Scheres et al. 2007, Nat. Methods 4:27; Lyumkis et al. 2013 (FREALIGN); Punjani et al. 2017"
     classes: Annotated[int, Bounds(1)] = 3
-    starts: Annotated[Dimension, "random beginnings of the consensus map, the best chosen by half set 2"] = 3
-    apart_starts: Annotated[Dimension, "random beginnings of all class maps at once, for classes too different"] = 1
+    starts: Annotated[Dimension, "random beginnings of the consensus map, the best chosen by half set 2"] = 2
+    apart_starts: Annotated[Dimension, "random beginnings of all class maps at once, without a consensus"] = 1
     first_shells: Annotated[Count, "resolution of a start, in shells (cycles per box)"] = 10
     last_shells: Annotated[Count, "resolution at its end"] = 12
-    images: Annotated[Count, "particles that a start looks at, again and again where there are fewer"] = 14_000
+    images: Annotated[Count, "particles that a start of the consensus looks at, again and again"] = 14_000
+    apart_images: Annotated[Count, "particles that one of all class maps looks at, for each class"] = 15_000
     step: Annotated[Share, "how much of a map each batch replaces"] = 0.15
     first_batch: Annotated[Count, "particles at a time of a start's first half (of both half sets)"] = 200
     batch_size: Annotated[Count, "particles at a time later (of both half sets)"] = 500
@@ -58,12 +59,12 @@ class ClassifyAbInitio:
     component_passes: Annotated[Count, "for the principal coordinates whose clusters are the first start"] = 8
     start_passes: Annotated[Count, "at most so many of each start at its poses, at low resolution"] = 20
     start_band: Annotated[Share, "share of Nyquist that these starts see"] = 0.5
-    search_passes: Annotated[Count, "over class and pose, every pose searched anew in every class"] = 2
-    passes: Annotated[Count, "at most so many more, poses refined where they are"] = 10
+    search_passes: Annotated[Count, "over class and pose, every pose searched anew in every class, at most"] = 4
+    passes: Annotated[Count, "at most so many more, poses refined where they are"] = 8
     joint_passes: Annotated[Count, "with one model of all particles"] = 2
     hypotheses: Annotated[Count, "poses of each particle in each class"] = 2
     shift_range: Annotated[Portion, "how far a molecule may be off centre, in boxes"] = 0.08
-    kept: Annotated[Count, "candidates that a search keeps after its first level; fewer later"] = 16
+    kept: Annotated[Count, "candidates that a search keeps after its first level; fewer later"] = 12
     contrast: Annotated[bool, "infer each particle's contrast (its factor a)"] = True
     mask: Annotated[str, "outside of which classes do not differ: auto, sphere, or a map file"] = "auto"
     smallest: Annotated[Portion, "share of the particles below which a class is begun anew"] = 0.005
@@ -106,7 +107,7 @@ class ClassifyAbInitio:
         search, climb = Step(steps.search, steps.halves_maps), Step(steps.climb, steps.halves_maps)
         joint = Step(steps.climb_all, steps.joint_maps)
         found += [
-            self._phase("class and pose, search", search, self.search_passes, enter),
+            self._phase("class and pose, search", search, self.search_passes, enter, steps.searched),
             self._phase("class and pose, refine", climb, self.passes, converged=steps.settled),
             self._phase("together", joint, self.joint_passes, steps.together),
             self._phase("estimate", Step(steps.estimate), enter=steps.occupied),
@@ -115,13 +116,15 @@ class ClassifyAbInitio:
 
     def _apart(self, context: BuildContext) -> tuple[list[Phase], int]:
         """K maps grown from random poses, the best of some; and how many particles have been seen then."""
-        settings = dataclasses.replace(self, starts=self.apart_starts)
+        settings = dataclasses.replace(self, starts=self.apart_starts, images=self.apart_images * self.classes)
         steps = MapSteps(settings, context, self.classes)
-        found, seen = start_phases(settings, steps, context, kind="start of all classes")
+        # small batches alone: larger ones average what differs, and EM over all particles comes after
+        found, seen = start_phases(settings, steps, context, kind="start of all classes", parts=2)
 
         def choose(state: State, totals: dict[str, Tensor]) -> State:
             chosen, maps = steps.chosen(state, totals)
-            return State({APART: maps}, chosen.table, chosen.data)
+            notes = [f"all class maps at once: {words}" for words in chosen.data["notes"]]
+            return State({APART: maps}, chosen.table, {**chosen.data, "notes": notes})
 
         return [*found, _choice("choose among those of all classes", steps, choose, self.batch_size, seen)], (
             seen + steps.judged
@@ -135,7 +138,7 @@ class ClassifyAbInitio:
 
         def choose(state: State, totals: dict[str, Tensor]) -> State:
             chosen, maps = steps.chosen(state, totals)
-            said = [*state.data.get("notes", []), *chosen.data["notes"]]
+            said = [*state.data.get("notes", []), *(f"consensus map: {words}" for words in chosen.data["notes"])]
             return refining.begun(State(chosen.tensors, chosen.table, {**chosen.data, "notes": said}), maps[0])
 
         search, local = Step(refining.search, refining.half_maps), Step(refining.climb, refining.half_maps)

@@ -13,9 +13,9 @@ from torch import Tensor
 from hypermol.engine import Contribution, Draws, Phase, State
 from hypermol.imaging import rebox
 from hypermol.maps import align_maps
+from hypermol.methods import classify_steps
 from hypermol.methods.abinitio_steps import FOUND
 from hypermol.methods.abinitio_steps import Steps as MapSteps
-from hypermol.methods.masks import first_mask
 from hypermol.methods.particle_images import smallest_box
 from hypermol.methods.ppca_steps import START_CONTRAST_VARIANCE
 from hypermol.specs import BuildContext
@@ -33,6 +33,7 @@ class Beginning:
     context: BuildContext
 
     def __post_init__(self) -> None:
+        self._steps = classify_steps.Steps(self.settings, self.context)
         two = dataclasses.replace(self.settings, starts=2)
         self._judging = MapSteps(two, self.context, self.settings.classes)
 
@@ -62,7 +63,9 @@ class Beginning:
         )
         left = {name: tensor for name, tensor in state.tensors.items() if not name.startswith((FOUND, APART))}
         noted = State(left, state.table, {**state.data, "notes": [*state.data.get("notes", []), words]})
-        return self.numbered(noted) if lead >= 0 else self.from_random(dataclasses.replace(noted, tensors=state.tensors))
+        return (
+            self.numbered(noted) if lead >= 0 else self.from_random(dataclasses.replace(noted, tensors=state.tensors))
+        )
 
     def from_random(self, state: State) -> State:
         """Both halves begin with the maps grown from random poses, laid onto the largest in power, each of either hand:
@@ -88,7 +91,7 @@ class Beginning:
         """A model whose class maps [2, K, D, D, D] are these, nothing known of their priors but what images show."""
         settings, context, classes = self.settings, self.context, maps.shape[1]
         common, power = maps.mean(1, keepdim=True), context.signal_amplitude.square().to(maps)
-        mask = first_mask(settings.mask, context.box).to(maps)
+        shells = torch.arange(len(power), device=power.device)
         variance = START_CONTRAST_VARIANCE if settings.contrast else 0.0
         tensors = {
             "common": common,
@@ -96,11 +99,10 @@ class Beginning:
             "weights": maps.new_full((2, classes), 1 / classes).double(),
             "power_common": power,
             "power_difference": power[None],
-            "fsc": power.new_ones(classes, len(power)),
-            "support": first_mask("sphere", context.box).to(maps),
-            "mask": mask,
+            "fsc": (shells <= int(state.data["band"])).to(power).repeat(classes, 1),
             "contrast_variance": torch.full((1,), variance, dtype=torch.float64, device=maps.device),
         }
+        tensors |= self._steps.masks_of(tensors)  # noise in a sphere would be taken for more than is left in the maps
         data = {"models": [classes], "starting": False, "reseeded": [0], "moved": 1.0}
         return self.numbered(State(tensors, state.table, {**state.data, **data}))
 

@@ -1,7 +1,7 @@
 """Expectation-maximisation over class and pose: what each batch contributes, and what follows from a pass.
 
 The maps, their priors and the two halves are those of ``classify``; what differs is that every particle has a few
-poses in every class, which are found against the map of the class and weigh by their likelihood, class and pose at once.
+poses in every class, found against the map of the class, which weigh by their likelihood: class and pose at once.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from hypermol.specs import BuildContext
 FIRST_ORDER, FIRST_BAND = 2, 6
 AGREEMENT, BEYOND, PACE = 0.143, 4, 4
 """As in ``refine_steps``: the band grows beyond what the halves agree on, by so many shells a pass at most."""
+SEARCHED = 0.02  # share of the particles that change class in a pass of searches, which are not worth their cost then
 SETTLED = 0.01  # share of the particles that change class in a pass which is next to none
 LEAST_SHARE = 0.01  # of a particle: classes and poses that are less likely are left out of the sums
 NEAR_DEG_TIMES_SHELLS = 60.0
@@ -95,8 +96,12 @@ class Steps:
         maps = own["common"][:, 0] + torch.einsum("hk,hkabc->habc", shares, own["difference"])
         agreed = first_below(fsc(*(maps * own["support"])), AGREEMENT) - 1
         wanted = max(band, min(agreed + BEYOND, band + PACE, self.context.box // 2 - 1))
-        settled = found.data["moved"] < SETTLED and wanted == band
+        settled = bool(found.data["moved"] < SETTLED) and wanted == band
         return _with(found, {"columns": own["order"]}, {"band": wanted, "settled": settled})
+
+    def searched(self, state: State) -> bool:
+        """Whether a search of every pose changes the class of few particles."""
+        return bool(state.data["moved"] < SEARCHED)
 
     def settled(self, state: State) -> bool:
         """Whether particles have all but ceased to change class, and the band to grow."""
@@ -143,9 +148,7 @@ class Steps:
 
         return find
 
-    def _inferred(
-        self, state: State, batch: Any, which: Tensor, find: Find
-    ) -> tuple[PoseHypotheses, ClassPosterior]:
+    def _inferred(self, state: State, batch: Any, which: Tensor, find: Find) -> tuple[PoseHypotheses, ClassPosterior]:
         """Poses of all particles in all classes, and the posterior of both; ``which`` [B]: the model of each."""
         own, band = state.tensors, int(state.data["band"])
         images = ScoredImages.of(batch.limit(band))
@@ -154,9 +157,7 @@ class Steps:
         variance = float(own["contrast_variance"])
         return poses, poses.posterior(weights, self._own_part(state, batch, images, poses, which), variance)
 
-    def _own_part(
-        self, state: State, batch: Any, images: ScoredImages, poses: PoseHypotheses, which: Tensor
-    ) -> Tensor:
+    def _own_part(self, state: State, batch: Any, images: ScoredImages, poses: PoseHypotheses, which: Tensor) -> Tensor:
         """Of the overlap [B, K, H], what a particle has with its own noise in the maps (``own_overlap``): where it was
         put into the class in the last pass, from nearly the same side."""
         if "variance" not in state.tensors or "pose_share" not in state.table:
@@ -174,9 +175,7 @@ class Steps:
         particle = batch.particle.to(batch.half.device)
         return state.table[name][particle[:, None], state.tensors["columns"][batch.half]]
 
-    def _sums(
-        self, state: State, batch: Any, seen: Any, poses: PoseHypotheses, found: ClassPosterior
-    ) -> Contribution:
+    def _sums(self, state: State, batch: Any, seen: Any, poses: PoseHypotheses, found: ClassPosterior) -> Contribution:
         """Images of ``seen``, the batch up to some shell, into each class at each of their poses."""
         shape = poses.power.shape[1:]
         first, second = (part.unflatten(1, shape) for part in found.moments())
