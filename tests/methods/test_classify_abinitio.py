@@ -27,7 +27,7 @@ TWO = (0.65, 0.35, 0, 0, 0, 0, 0, 0, 0, 0)
 def two(tmp_path_factory):
     """Two states of 65 and 35 %, images without poses."""
     folder = tmp_path_factory.mktemp("two")
-    simulate(Recipe(name="discrete10", n=300, box=24, snr=1.0, seed=8, shift_px=1.0, populations=TWO), folder)
+    simulate(Recipe(name="discrete10", n=200, box=24, snr=1.0, seed=8, shift_px=1.0, populations=TWO), folder)
     return hide_poses(folder), Truth.load(folder)
 
 
@@ -57,6 +57,8 @@ def test_rough_maps_in_frames_of_their_own_are_enough(two):
     estimates = found.estimates
     scores = confusion(estimates["class"], truth.state)
     assert scores.ari > 0.95
+    largest = truth.map_of_state(0).float()  # all classes are in one frame: what lays one lays the others
+    laid = align_maps(found.maps[f"class-{scores.matched[0] + 1}"], largest, order=1)
     for state in range(2):
         ours = (estimates["class"] == scores.matched[state]) & (truth.state == state)
         pose = {name: estimates[name][ours] for name in ("rotation", "shift")}
@@ -65,13 +67,12 @@ def test_rough_maps_in_frames_of_their_own_are_enough(two):
         ).overall
         assert np.median(errors.rotation_deg) < 6
         assert np.median(errors.shift_px) < 0.3
-        map_ = found.maps[f"class-{scores.matched[state] + 1}"]
-        likeness = [align_maps(map_, truth.map_of_state(k).float(), order=1) for k in range(2)]
-        own = [float(fsc_mean(fsc(one.aligned, truth.map_of_state(k).float()))) for k, one in enumerate(likeness)]
+        map_ = laid.lay(found.maps[f"class-{scores.matched[state] + 1}"])
+        own = [float(fsc_mean(fsc(map_, truth.map_of_state(k).float()))) for k in range(2)]
         assert int(np.argmax(own)) == state
         assert own[state] > 0.7
     np.testing.assert_allclose(estimates["class_probability"].sum(1), 1, atol=1e-5)
-    assert estimates["z"].shape == (300, 1)
+    assert estimates["z"].shape == (200, 1)
     assert {"contrast", "log_likelihood", "z_covariance"} < set(estimates)
 
 
@@ -86,7 +87,7 @@ def test_a_class_that_nobody_is_in_is_told(two):
 def test_one_class_has_no_z(two):
     star, truth = two
     found = from_maps(star, rough(truth, (0,)), {})
-    assert found.estimates["class_probability"].shape == (300, 1)
+    assert found.estimates["class_probability"].shape == (200, 1)
     assert "z" not in found.estimates
     assert "1 class, as asked for" in found.notes
 
@@ -116,20 +117,3 @@ def test_one_class_is_ab_initio(tmp_path):
         likeness[name] = float(fsc_mean(fsc(align_maps(map_, exact).aligned, exact)))
     assert angles["classify-abinitio"] < 1.1 * angles["abinitio"]
     assert likeness["classify-abinitio"] > likeness["abinitio"] - 0.02
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_three_classes_from_images_alone(tmp_path, seed):
-    shares = (0.5, 0.3, 0.2, 0, 0, 0, 0, 0, 0, 0)
-    recipe = Recipe(name="discrete10", n=3000, box=32, snr=0.2, seed=seed, molecule_seed=seed, shift_px=2.0)
-    simulate(dataclasses.replace(recipe, populations=shares), tmp_path / "data")
-    star, truth = hide_poses(tmp_path / "data"), Truth.load(tmp_path / "data")
-    run = train(star, configured(find_method("classify-abinitio"), {"starts": 1}), tmp_path / "run", seed=0)
-    scores = confusion(run.estimates()["class"], truth.state)
-    assert scores.ari > 0.85
-    for state in range(3):
-        map_ = read_map(run.volumes / f"class-{scores.matched[state] + 1}.mrc")[0]
-        states = [truth.map_of_state(k).float() for k in range(3)]
-        own = [float(fsc_mean(fsc(align_maps(map_, other).aligned, other))) for other in states]
-        assert int(np.argmax(own)) == state

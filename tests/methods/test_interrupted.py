@@ -34,7 +34,7 @@ JOBS = {
     "classify-abinitio": {**REFINED, **SEARCHED, "start_passes": 2, "component_passes": 4, "passes": 2},
     "classify": {**CLASSES, "classes": 3, "restarts": 0, "batch_size": 20, "start_band": 0.8},
 }
-MOMENTS = {"backprojection": (1,), "classify": (2, 7, 12, 17), "classify-abinitio": (1, 5, 12, 19, 22)}
+MOMENTS = {"backprojection": (1,), "classify": (2, 7, 12, 17), "classify-abinitio": (2, 9, 15, 20)}
 """At which of the events of a run it is killed."""
 
 

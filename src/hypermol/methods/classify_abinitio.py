@@ -44,7 +44,7 @@ class ClassifyAbInitio:
     source: str = "Scheres et al. 2007, Nat. Methods 4:27; Lyumkis et al. 2013 (FREALIGN); Punjani et al. 2017"
     classes: Annotated[int, Bounds(1)] = 3
     starts: Annotated[Dimension, "random beginnings of the consensus map, the best chosen by half set 2"] = 2
-    apart_starts: Annotated[Dimension, "random beginnings of all class maps at once, without a consensus"] = 1
+    apart_starts: Annotated[Dimension, "random beginnings of all class maps at once, without a consensus"] = 2
     first_shells: Annotated[Count, "resolution of a start, in shells (cycles per box)"] = 10
     last_shells: Annotated[Count, "resolution at its end"] = 12
     images: Annotated[Count, "particles that a start of the consensus looks at, again and again"] = 14_000

@@ -203,10 +203,10 @@ class Steps:
         """Fourier grids [z, y, x, 1] of the present maps, of each half or of the joint model, class by class."""
         all_of = self._inner.grids(state)
 
-        def apart_() -> list[Tensor]:
+        def one_by_one() -> list[Tensor]:
             return [one.contiguous() for grid in all_of for one in grid.split(1, -1)]
 
-        flat = self._kept.of(all_of[0], apart_)
+        flat = self._kept.of(all_of[0], one_by_one)
         classes = all_of[0].shape[-1]
         return [flat[start : start + classes] for start in range(0, len(flat), classes)]
 
