@@ -137,6 +137,9 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
     given["covariance"] = ("z_dim=2", "choose=false", "columns=6", "subspace=4")
     given["classify"] = ("classes=2", "choose=false", "start_passes=3", "passes=3")
     given["refine"] = ("search_passes=1", "local_passes=1", "kept=2")
+    given["classify-abinitio"] = (*given["refine"], "classes=2", "starts=1", "images=80", "apart_images=40")
+    given["classify-abinitio"] += ("first_shells=4", "last_shells=5", "consensus_passes=1")
+    given["classify-abinitio"] += ("start_passes=3", "passes=2")
     given["abinitio"] = (*given["refine"], "starts=1", "images=80", "first_shells=4", "last_shells=5")
     given["ppca-abinitio"] = (
         *(f"poses.{setting}" for setting in given["abinitio"]),

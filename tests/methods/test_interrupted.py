@@ -29,6 +29,8 @@ POSED = {f"poses.{name}": value for name, value in {**REFINED, **STARTS}.items()
     },
     **{f"volumes.{name}": 1 for name in ("march_passes", "joint_passes")},
 }
+SEARCHED = {"classes": 2, "starts": 1, "images": 20, "apart_images": 10, "first_shells": 3, "last_shells": 4}
+SEARCHED |= {"batch_size": 20, "consensus_passes": 1, "start_band": 0.8, "joint_passes": 1}
 JOBS = {
     "cryodrgn": {**TINY_Z, **ENCODER, "phases.0.march_start": 0.5},
     "autodecoder": TINY_Z,
@@ -42,6 +44,7 @@ JOBS = {
         **{"volume.shells": 3, "volume.degree": 1, "find_passes": 2, "settle_passes": 1, "samples": 2},
         **{"sampler.moves": 1, "sampler.jumps": 4, "sampler.jump_every": 1, "batch_size": 20},
     },
+    "classify-abinitio": {**REFINED, **SEARCHED, "start_passes": 2, "component_passes": 4, "passes": 2},
     "classify": {**CLASSES, "classes": 3, "restarts": 0, "batch_size": 20, "start_band": 0.8},
 }
 MOMENTS = {
@@ -49,6 +52,7 @@ MOMENTS = {
     "ppca-abinitio": (11, 15),
     "hyper-molecule": (1, 3, 5),
     "classify": (2, 7, 12, 17),
+    "classify-abinitio": (2, 9, 15, 20),
 }
 """At which of the events of a run it is killed."""
 

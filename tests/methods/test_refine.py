@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from unposed import hide_poses
 
 from hypermol.errors import ConfigError
 from hypermol.maps import align_maps, low_pass, read_map, write_map
@@ -19,24 +20,9 @@ def molecule(tmp_path_factory):
     folder = tmp_path_factory.mktemp("refine")
     simulate(Recipe(name="homogeneous", n=800, box=32, snr=0.5, shift_px=2.0, seed=12), folder)
     truth = Truth.load(folder)
-    star = (folder / "particles.star").read_text().splitlines()
-    hidden = ("_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi", "_rlnOriginXAngst", "_rlnOriginYAngst")
-    (folder / "unposed.star").write_text("\n".join(_without(star, hidden)) + "\n")
+    hide_poses(folder)
     write_map(folder / "rough.mrc", low_pass(truth.map(0).float(), 3.0, 20.0), truth.pixel_size)
     return folder, truth
-
-
-def _without(lines, hidden):
-    """A star file's particle table with some columns left out."""
-    start = max(i for i, line in enumerate(lines) if line.startswith("data_particles"))
-    names = [line.split()[0] for line in lines[start:] if line.startswith("_")]
-    kept = [i for i, name in enumerate(names) if name not in hidden]
-    out = lines[:start] + ["data_particles", "", "loop_"] + [names[i] for i in kept]
-    for line in lines[start:]:
-        words = line.split()
-        if len(words) == len(names):
-            out.append(" ".join(words[i] for i in kept))
-    return out
 
 
 def errors(run, truth):

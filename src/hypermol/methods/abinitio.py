@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from torch import Tensor
 
@@ -57,14 +57,7 @@ class AbInitio:
     def program(self, context: BuildContext) -> Program:
         """Every start, the choice, and refinement of the chosen map."""
         steps, refining = Steps(self, context), RefineSteps(self, context)
-        starts = [part for number in range(self.starts) for part in self._start(steps, number)]
-        largest, seen = max(self.first_batch, self.batch_size), 0
-        found: list[Phase] = []
-        for part in starts:
-            # the batch that ended a phase may have gone beyond it; a phase counts what all before it have seen too
-            images = max(part.images or 0, min(largest, context.count))
-            seen += images
-            found.append(dataclasses.replace(part, passes=math.ceil(images / context.count), images=seen))
+        found, seen = start_phases(self, steps, context)
 
         def choose(state: State, totals: dict[str, Tensor]) -> State:
             chosen, maps = steps.chosen(state, totals)
@@ -73,19 +66,6 @@ class AbInitio:
         judging, seen = (Step(steps.judge, choose),), seen + steps.judged
         choice = Phase("choose", judging, 1, self.batch_size, apply_every=None, images=seen, enter=steps.gathered)
         return Program(steps.initial, (*found, choice, *phases(self, refining)))
-
-    def _start(self, steps: Steps, number: int) -> tuple[Phase, ...]:
-        """The phases of one start, each with the particles that it looks at: both half sets are read and one is used.
-        Small batches first, whose noise leaves poor maps again."""
-        name, size = f"start {number + 1} of {self.starts}", self.batch_size
-        random, climb = (Step(steps.scatter, steps.moved),), (Step(steps.climb, steps.moved),)
-        begin = partial(steps.anew, number=number)
-        return (
-            Phase(f"{name}, random", random, 1, size, images=size, enter=begin),
-            Phase(f"{name}, climb", climb, 1, self.first_batch, images=self.images),
-            Phase(f"{name}, settle", climb, 1, size, images=self.images // 2),
-            Phase(f"{name}, sharpen", climb, 1, size, images=self.images // 2, enter=steps.sharper),
-        )
 
     def results(self, state: State, context: BuildContext) -> Results:
         """Maps, their curves and resolutions; pose and log-likelihood (up to a constant) of each particle."""
@@ -97,3 +77,33 @@ class AbInitio:
 
 
 ABINITIO = AbInitio()
+
+
+def start_phases(
+    settings: Any, steps: Steps, context: BuildContext, seen: int = 0, kind: str = "start", parts: int | None = None
+) -> tuple[list[Phase], int]:
+    """Every start, or its first ``parts``, and how many particles the job has ``seen`` when all of them are over.
+    ``settings``: an ``AbInitio``, or what has its fields."""
+    largest = max(settings.first_batch, settings.batch_size)
+    found: list[Phase] = []
+    for number in range(settings.starts):
+        for part in _start(settings, steps, number, kind)[:parts]:
+            # the batch that ended a phase may have gone beyond it; a phase counts what all before it have seen too
+            images = max(part.images or 0, min(largest, context.count))
+            seen += images
+            found.append(dataclasses.replace(part, passes=math.ceil(images / context.count), images=seen))
+    return found, seen
+
+
+def _start(settings: Any, steps: Steps, number: int, kind: str) -> tuple[Phase, ...]:
+    """The phases of one start, each with the particles that it looks at: both half sets are read and one is used.
+    Small batches first, whose noise leaves poor maps again."""
+    name, size = f"{kind} {number + 1} of {settings.starts}", settings.batch_size
+    random, climb = (Step(steps.scatter, steps.moved),), (Step(steps.climb, steps.moved),)
+    begin = partial(steps.anew, number=number)
+    return (
+        Phase(f"{name}, random", random, 1, size, images=size, enter=begin),
+        Phase(f"{name}, climb", climb, 1, settings.first_batch, images=settings.images),
+        Phase(f"{name}, settle", climb, 1, size, images=settings.images // 2),
+        Phase(f"{name}, sharpen", climb, 1, size, images=settings.images // 2, enter=steps.sharper),
+    )

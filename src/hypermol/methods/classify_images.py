@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hypermol.imaging import Lattice
 from hypermol.maps import centred_sphere
 from hypermol.methods.masks import SHAPES, given_mask
 from hypermol.methods.particle_images import Images
@@ -22,13 +23,15 @@ def own_overlap(images: Images, share: Tensor, variance: Tensor) -> Tensor:
     ``variance`` [B, C, S]: of the maps that each particle is held to, per shell. A particle judged by what is left is
     judged by maps without it: otherwise it would stay where it is for its own sake, the more the smaller the class.
     """
-    lattice = images.parts.lattice
-    known = variance[..., : lattice.band_limit + 1]
-    per_image = torch.zeros(len(images.owner), known.shape[-1], dtype=torch.float64, device=known.device)
-    per_image.index_add_(1, lattice.shell, images.parts.weight.double())
-    told = torch.zeros(len(share), known.shape[-1], dtype=torch.float64, device=known.device)
-    told.index_add_(0, images.owner, per_image)
-    return 2 * share * torch.einsum("bs,bcs->bc", told, known)
+    per_image = weight_by_shell(images.parts.weight, images.parts.lattice)
+    told = per_image.new_zeros(len(share), per_image.shape[1]).index_add_(0, images.owner, per_image)
+    return 2 * share * torch.einsum("bs,bcs->bc", told, variance[..., : told.shape[1]])
+
+
+def weight_by_shell(weight: Tensor, lattice: Lattice) -> Tensor:
+    """Σ_p w C² of n images [n, P] in each shell of their band, [n, S] float64."""
+    found = torch.zeros(len(weight), lattice.band_limit + 1, dtype=torch.float64, device=weight.device)
+    return found.index_add_(1, lattice.shell, weight.double())
 
 
 def coarse_box(box: int, share: float) -> int:

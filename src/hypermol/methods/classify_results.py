@@ -22,6 +22,7 @@ from hypermol.reconstruction import masked_within_gain
 from hypermol.specs import BuildContext
 
 FAINTEST_GAIN = 0.04
+APART = "FSC at 0.143 between two models, each fitted to one half set alone; no mask"
 NOTHING = 1e-6  # share of the variance of class maps below which a direction is none
 
 
@@ -49,9 +50,10 @@ class Coordinates:
         return Coordinates(mean, points, (points.T * shares @ steps).unflatten(-1, maps.shape[1:]))
 
 
-def results(state: State, context: BuildContext) -> Results:
+def results(state: State, context: BuildContext, how: str = APART) -> Results:
     """Estimates: class, class_probability, z and its covariance (more than one class), contrast, log_likelihood. Maps:
-    consensus, class-1 … with half maps, half1 and half2 of the consensus, mask. FSC between the halves' models."""
+    consensus, class-1 … with half maps, half1 and half2 of the consensus, mask. FSC between the halves' models; ``how``
+    they came about."""
     own = {name: tensor.cpu() for name, tensor in state.tensors.items()}
     maps, weights = final_maps(state).cpu(), own["joint_weights"]
     names = ("class_probability", "contrast", "log_likelihood")
@@ -69,7 +71,7 @@ def results(state: State, context: BuildContext) -> Results:
         label = f"class-{c + 1}"
         named |= {label: map_, f"{label}-half1": halves[0, c], f"{label}-half2": halves[1, c]}
         curves[f"fsc_{label}"] = own["fsc"][c].numpy().astype(np.float32)
-        metrics |= _figures(label, own["fsc"][c], float(weights[c]), context.pixel_size)
+        metrics |= _figures(label, own["fsc"][c], float(weights[c]), context.pixel_size, how)
     return Results(estimates, named, metrics, curves, notes=_verdict(len(maps), state.data))
 
 
@@ -103,8 +105,7 @@ def _coordinates_of(probability: np.ndarray, points: Tensor) -> dict[str, np.nda
     return {"z": mean.astype(np.float32), "z_covariance": covariance.astype(np.float32)}
 
 
-def _figures(label: str, curve: Tensor, share: float, pixel_size: float) -> dict[str, dict[str, Any]]:
-    how = "FSC at 0.143 between two models, each fitted to one half set alone; no mask"
+def _figures(label: str, curve: Tensor, share: float, pixel_size: float, how: str) -> dict[str, dict[str, Any]]:
     population = {"value": 100 * share, "unit": "%", "how": "mean of the class posterior over all particles"}
     return {
         f"resolution_{label}": {"value": resolution(curve, pixel_size), "unit": "Å", "how": how},
@@ -122,7 +123,7 @@ def _verdict(kept: int, data: dict[str, Any]) -> tuple[str, ...]:
     if data["emptied"]:
         notes += (f"{data['emptied']} classes held next to no particles in the end and were left out",)
     if "held_out" not in data:
-        return (f"{kept} classes, as asked for", *notes)
+        return (f"{kept} class{'es' if kept > 1 else ''}, as asked for", *notes)
     if kept == 1:
         return ("no classes found: more than one does not raise the likelihood of images not fitted to", *notes)
     return (f"{kept} classes: more do not raise the likelihood of images that they were not fitted to", *notes)

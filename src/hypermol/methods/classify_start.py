@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hypermol.conformations import gaussian_posterior
-from hypermol.engine import Contribution, Draws, State, generator
+from hypermol.engine import Clock, Contribution, Draws, State, generator
 from hypermol.errors import DataError
 from hypermol.kernels import volumes_to_grid
 from hypermol.methods import ppca, ppca_steps
@@ -63,7 +63,8 @@ class Start:
                 "classes: one of the two half sets holds no particle, so that nothing tells signal from noise; "
                 "give rlnRandomSubset (or alignments3D/split) both its values, or leave the column out"
             )
-        return self.principal.halves_maps(state, totals)
+        # in this box's one band, whichever phase of a job it is: only the first does not make it grow
+        return self.principal.halves_maps(dataclasses.replace(state, clock=Clock(updates=state.clock.updates)), totals)
 
     def coordinates(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """z of each particle under the principal volumes of its own half."""

@@ -206,7 +206,7 @@ class Steps:
     def posterior(self, state: State, images: Images, which: Tensor, own_part: Tensor | None = None) -> Inferred:
         """``which`` [B]: the half whose models each particle is held to."""
         weights = state.tensors["joint_weights"][None] if "joint_weights" in state.tensors else state.tensors["weights"]
-        power, overlap = images.separate(self._grids(state), which)
+        power, overlap = images.separate(self.grids(state), which)
         if own_part is not None:
             overlap = overlap - own_part
         variance = float(state.tensors["contrast_variance"])
@@ -223,7 +223,7 @@ class Steps:
             totals["contrast"] = torch.stack([first.sum(), squared.sum(), found.probability.sum()])
         return Contribution(totals, {self._shares(state): first}, {"nll": -found.log_evidence[:, -1].sum()})
 
-    def _grids(self, state: State) -> list[Tensor]:
+    def grids(self, state: State) -> list[Tensor]:
         """Fourier grids of the present maps, made once per update: the halves' models, or the joint one."""
         own = state.tensors
         joint = "joint_common" in own

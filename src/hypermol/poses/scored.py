@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hypermol.imaging import Lattice, image_rotations, image_shifts
-from hypermol.kernels import correlate_poses
+from hypermol.kernels import Correlation, correlate_poses
 from hypermol.shapes import Complex, Float, Int
 
 if TYPE_CHECKING:
@@ -68,12 +68,7 @@ class ScoredImages:
     ) -> tuple[Float[Tensor, "b h"], Float[Tensor, "b h d"]]:
         """log p of H poses per particle, up to a constant, and their shifts after one step of Fisher's scoring of at
         most ``reach_px`` (the likelihood is then that of its quadratic model); float64."""
-        box, (particles, images) = self.lattice.box, self.tilt.shape[:2]
-        turned = image_rotations(rotation, self.tilt).transpose(1, 2).flatten(0, 1)
-        moved = image_shifts(shift_px, self.tilt, self.image_shift_px).transpose(1, 2).flatten(0, 1)
-        flat = self.numerator.flatten(0, 1), self.weight.flatten(0, 1)
-        grid = cut(grid, box, self.lattice.band_limit)
-        found = correlate_poses(grid, *flat, turned.contiguous(), moved.contiguous(), self.lattice.k, box)
+        (particles, images), found = self.tilt.shape[:2], self._correlation(grid, rotation, shift_px)
         value = (found.overlap - found.power / 2).unflatten(0, (particles, images)).sum(1)
         if reach_px <= 0:
             return value, shift_px
@@ -84,6 +79,25 @@ class ScoredImages:
         step = climb_step(bend, gradient, reach_px)
         rise = (gradient * step).sum(-1) - 0.5 * torch.einsum("bhd,bhde,bhe->bh", step, bend, step)
         return value + rise, shift_px + step.to(shift_px.dtype)
+
+    def power_and_overlap(
+        self,
+        grid: Complex[Tensor, "z y x 1"],
+        rotation: Float[Tensor, "b h 3 3"],
+        shift_px: Float[Tensor, "b h d"],
+    ) -> tuple[Float[Tensor, "b h"], Float[Tensor, "b h"]]:
+        """Of the volume seen at H poses per particle, float64: log p at contrast a is a overlap - a² power / 2, up to a
+        constant."""
+        found, shape = self._correlation(grid, rotation, shift_px), tuple(self.tilt.shape[:2])
+        return found.power.unflatten(0, shape).sum(1), found.overlap.unflatten(0, shape).sum(1)
+
+    def _correlation(self, grid: Tensor, rotation: Tensor, shift_px: Tensor) -> Correlation:
+        """Every image of every particle, [B J, H]."""
+        turned = image_rotations(rotation, self.tilt).transpose(1, 2).flatten(0, 1)
+        moved = image_shifts(shift_px, self.tilt, self.image_shift_px).transpose(1, 2).flatten(0, 1)
+        flat, box = (self.numerator.flatten(0, 1), self.weight.flatten(0, 1)), self.lattice.box
+        grid = cut(grid, box, self.lattice.band_limit)
+        return correlate_poses(grid, *flat, turned.contiguous(), moved.contiguous(), self.lattice.k, box)
 
 
 def cut(grid: Complex[Tensor, "z y x c"], box: int, band_limit: int) -> Complex[Tensor, "a b c d"]:
