@@ -28,7 +28,7 @@ JOBS = {
     "backprojection": {"batch_size": 10},
     "covariance": {"z_dim": 2, "choose": False, "columns": 6, "subspace": 4, "batch_size": 10},
     "abinitio": {**REFINED, "starts": 2, "images": 20, "first_shells": 3, "last_shells": 4, "batch_size": 20},
-    "refine": {**REFINED, "batch_size": 10},
+    "refine": {**REFINED, "local_passes": 2, "contrast": True, "defocus": True, "batch_size": 10},
     "classify": {**CLASSES, "classes": 3, "restarts": 0, "batch_size": 20, "start_band": 0.8},
 }
 MOMENTS = {"backprojection": (1,), "classify": (2, 7, 12, 17)}
