@@ -11,6 +11,7 @@ poses and contrasts; beside the maps the FSC with the truth, unfiltered, in its 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -39,51 +40,46 @@ SIMULATED = (
     f"contrast_range=[{1 - 0.2 * 3**0.5:.6f}, {1 + 0.2 * 3**0.5:.6f}]",
 )
 OPTIONS = ("contrast", "defocus")
-CHOICES = {
-    "perturbed.star": ((), ("contrast",), ("contrast", "defocus")),
-    "particles.star": ((), ("contrast",), ("contrast", "defocus")),
-}
+FILES = ("perturbed.star", "particles.star")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Simulate, refine and compare once per seed, noise, file and choice, and write the result file."""
+    """Simulate, refine and compare once per seed, noise, file and choice; rows are added to the result file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--snr", type=float, nargs="+", default=[0.1])
+    parser.add_argument("--refined", nargs="+", default=["off", "contrast", "contrast+defocus"])
     parser.add_argument("-n", type=int, default=2000)
     parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "optics")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "optics.json")
     chosen = parser.parse_args(arguments)
-    rows: list[dict[str, Any]] = []
+    rows = json.loads(chosen.out.read_text())["rows"] if chosen.out.exists() else []
+    problem = f"homogeneous, {chosen.n} x 64 px at 2.5 Å, contrasts 1 ± 0.2; defocus off by ± {SPREAD:g} Å"
     for snr, seed in ((snr, seed) for snr in chosen.snr for seed in chosen.seeds):
         folder = chosen.work / f"n{chosen.n}-snr{snr:g}-seed{seed}"
         data = simulated("homogeneous", folder / "data", chosen.n, 64, snr, seed, SIMULATED)
         off = perturbed(data, seed)
-        truth = Truth.load(data)
-        for file, choices in CHOICES.items():
+        for file in FILES:
             wrong = off if file == "perturbed.star" else np.zeros_like(off)
-            limits = _limits(truth, data / file, wrong)
-            for names in choices:
-                run = free_folder(folder / f"{file.partition('.')[0]}-{'-'.join(names) or 'off'}")
-                settings = [part for name in names for part in ("--set", f"{name}=true")]
-                command: list[str | Path] = [
-                    "train",
-                    data / file,
-                    "-m",
-                    "refine",
-                    "-o",
-                    run,
-                    "--set",
-                    "search_passes=0",
-                    *settings,
-                ]
-                cost = hypermol(command, folder / "run.log")
-                row = {"snr": snr, "seed": seed, "file": file, "refined": list(names), **cost.row()}
-                rows.append({**row, **compared(Run.open(run), truth, wrong), **(limits if "defocus" in names else {})})
+            for names in ([] if choice == "off" else choice.split("+") for choice in chosen.refined):
+                key = {"snr": snr, "seed": seed, "file": file, "refined": names}
+                if any(key.items() <= row.items() for row in rows):
+                    continue  # an earlier call has it
+                rows.append(key | _row(folder, file, names, wrong))
                 print(rows[-1], flush=True)
-                problem = f"homogeneous, {chosen.n} x 64 px at 2.5 Å, contrasts 1 ± 0.2; defocus off by ± {SPREAD:g} Å"
                 write_result(chosen.out, {"command": "make bench-optics", "problem": problem, "rows": rows})
     print(f"written: {chosen.out}")
+
+
+def _row(folder: Path, file: str, names: list[str], wrong: np.ndarray) -> dict[str, Any]:
+    """One refinement, compared with the truth."""
+    data, truth = folder / "data", Truth.load(folder / "data")
+    run = free_folder(folder / f"{file.partition('.')[0]}-{'-'.join(names) or 'off'}")
+    settings = ["search_passes=0", *(f"{name}={str(name in names).lower()}" for name in OPTIONS)]
+    command: list[str | Path] = ["train", data / file, "-m", "refine", "-o", run]
+    cost = hypermol([*command, *(p for s in settings for p in ("--set", s))], folder / "run.log")
+    limits = _limits(truth, data / file, wrong) if "defocus" in names else {}
+    return {**cost.row(), **compared(Run.open(run), truth, wrong), **limits}
 
 
 def perturbed(data: Path, seed: int) -> np.ndarray:
