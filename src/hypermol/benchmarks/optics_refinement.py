@@ -78,7 +78,7 @@ def _row(folder: Path, file: str, names: list[str], wrong: np.ndarray) -> dict[s
     settings = ["search_passes=0", *(f"{name}={str(name in names).lower()}" for name in OPTIONS)]
     command: list[str | Path] = ["train", data / file, "-m", "refine", "-o", run]
     cost = hypermol([*command, *(p for s in settings for p in ("--set", s))], folder / "run.log")
-    limits = _limits(truth, data / file, wrong) if "defocus" in names else {}
+    limits = _limits(truth, data / file, wrong) if "defocus" in names and wrong.any() else {}
     return {**cost.row(), **compared(Run.open(run), truth, wrong), **limits}
 
 
@@ -122,7 +122,7 @@ def compared(run: Run, truth: Truth, off: np.ndarray) -> dict[str, Any]:
 
 def _limits(truth: Truth, star: Path, off: np.ndarray) -> dict[str, float]:
     """The Cramér-Rao bound of the defocus, and the errors of the same search given all else."""
-    spread = max(float(off.std()), 1.0)
+    spread = float(off.std())
     bound = defocus_bound(truth, truth.sample(BOUNDED), spread).rms
     source = ImageSource(read_particles(star))
     grid = volume_to_grid(truth.map(0).float())
