@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-pose-search bench-real-refinement docs-figures test-triton clean
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-pose-search bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean
 
 # make demo: simulate a molecule that moves, reconstruct it, and write a report.
 demo: $(VENV)/.ready
@@ -65,6 +65,12 @@ bench-pose-search: $(VENV)/.ready peers
 
 bench-real-refinement: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.real_refinement
+
+bench-optics: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.optics_refinement
+
+bench-pose-differences: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.pose_differences
 
 bench-kernels: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.grid_kernels

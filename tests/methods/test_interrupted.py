@@ -38,7 +38,7 @@ JOBS = {
     "backprojection": {"batch_size": 10},
     "covariance": {"z_dim": 2, "choose": False, "columns": 6, "subspace": 4, "batch_size": 10},
     "abinitio": {**REFINED, **STARTS},
-    "refine": {**REFINED, "batch_size": 10},
+    "refine": {**REFINED, "local_passes": 2, "contrast": True, "defocus": True, "batch_size": 10},
     "ppca-abinitio": POSED,
     "hyper-molecule": {
         **{"volume.shells": 3, "volume.degree": 1, "find_passes": 2, "settle_passes": 1, "samples": 2},

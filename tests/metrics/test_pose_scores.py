@@ -5,7 +5,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hypermol.errors import DataError
-from hypermol.metrics import pose_errors, pose_scores, summarise
+from hypermol.imaging import symmetry_rotations
+from hypermol.metrics import nearest_equivalents, pose_errors, pose_scores, summarise
 
 
 @pytest.fixture
@@ -112,3 +113,16 @@ def test_wrong_poses_of_some_do_not_turn_the_frame_of_the_others(truth):
     assert found.rotation_deg[160:].max() < 0.1
     assert found.shift[160:].max() < 0.5
     assert found.rotation_deg[:160].mean() > 90
+
+
+def test_of_equal_poses_the_nearest_counts():
+    """A pose and its equivalents under D3, one by one by scipy; a small turn stays the only difference."""
+    group = symmetry_rotations("D3").numpy()
+    rotation = Rotation.random(50, rng=np.random.default_rng(2))
+    turn = Rotation.from_rotvec(np.random.default_rng(3).normal(0, 0.05, (50, 3)))
+    chosen = Rotation.from_matrix(group[np.random.default_rng(4).integers(0, 6, 50)])
+    target = turn * rotation * chosen
+    found = Rotation.from_matrix(nearest_equivalents(rotation.as_matrix(), target.as_matrix(), group))
+    np.testing.assert_allclose((found.inv() * target).magnitude(), turn.magnitude(), atol=1e-9)
+    every = [(rotation * Rotation.from_matrix(element)).inv() * target for element in group]
+    np.testing.assert_allclose(turn.magnitude(), np.min([one.magnitude() for one in every], axis=0), atol=1e-9)

@@ -85,3 +85,35 @@ def test_a_stack_holds_no_poses(star: Path):
     particles = read_particles(star.parent / "particles.mrcs")
     with pytest.raises(DataError, match="no star or cs file"):
         write_posed(particles, *poses(particles.count), star.parent / "posed.star")
+
+
+def test_contrast_and_defocus_go_to_every_image_of_a_particle(tmp_path: Path):
+    simulate(Recipe(name="homogeneous", n=6, box=16, tilts_deg=(0.0, 40.0), astigmatism=300.0, seed=2), tmp_path)
+    particles = read_particles(tmp_path / "particles.star")
+    contrast, change = np.linspace(0.5, 1.5, 6), np.linspace(-900, 900, 6)
+    poses_ = poses(6, 3)
+    out = tmp_path / "posed.star"
+    write_posed(particles, *poses_, out, contrast=contrast, defocus_change_angstrom=change)
+    again, owner = read_particles(out), particles.image_particle
+    for name in ("defocus_u", "defocus_v"):
+        found = (getattr(again.ctf, name) - getattr(particles.ctf, name)).numpy()
+        np.testing.assert_allclose(found, change[owner], atol=2e-6)
+    np.testing.assert_allclose(again.ctf.scale.numpy(), contrast[owner], atol=1e-6)
+    np.testing.assert_allclose(again.ctf.astigmatism_angle, particles.ctf.astigmatism_angle)
+
+
+def test_contrast_and_defocus_in_a_cs_file(shared_data: Path, tmp_path: Path):
+    path = shared_data / "cryodrgn_tests/cryosparc_P12_J24_001_particles.cs"
+    particles = read_particles(path, require_images=False)
+    draw = np.random.default_rng(5)
+    contrast, change = draw.uniform(0.5, 1.5, particles.count), draw.normal(0, 500, particles.count)
+    expanded = np.stack([np.eye(3), np.diag([-1.0, -1.0, 1.0])])
+    for group, times in ((None, 1), (expanded, 2)):
+        out = tmp_path / f"posed{times}.cs"
+        write_posed(particles, *poses(particles.count), out, group, contrast, change)
+        before, after = (np.repeat(np.load(path), times), np.load(out))
+        for name in ("df1_A", "df2_A"):
+            expected = before[f"ctf/{name}"] + np.repeat(change, times)
+            np.testing.assert_allclose(after[f"ctf/{name}"], expected, rtol=1e-6)
+        scale = read_particles(out, require_images=False).ctf.scale.numpy()
+        np.testing.assert_allclose(scale, np.repeat(particles.ctf.scale.numpy() * contrast, times), rtol=1e-6)

@@ -11,6 +11,8 @@ from cyclopts import Parameter
 from hypermol.errors import ConfigError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hypermol.particles import Particles
 
 
@@ -29,7 +31,7 @@ def flip(
     from hypermol.cli.say import say
     from hypermol.maps import other_hand, read_map, write_map
     from hypermol.methods import run_particles
-    from hypermol.particles import read_particles
+    from hypermol.particles import optics_of, read_particles
     from hypermol.runs import Run
 
     if out.exists():
@@ -48,7 +50,9 @@ def flip(
             map_, pixel_size = read_map(path)
             write_map(out / "volumes" / path.name, other_hand(map_), pixel_size)
         if particles.has_poses:
-            _write_poses(particles, out / f"particles{particles.path.suffix}")
+            name = f"particles{particles.path.suffix}"
+            refined = found if (run.path / name).exists() else {}  # by this run, which wrote them into its file
+            _write_poses(particles, out / name, **optics_of(refined))
         say(f"maps and poses of the other hand: {out}")
     else:
         map_, pixel_size = read_map(source)
@@ -61,7 +65,7 @@ def _refuse_tilts(particles: Particles) -> None:
         raise ConfigError(f"{particles.path}: images at several tilts fix the hand, and the other one contradicts them")
 
 
-def _write_poses(particles: Particles, out: Path) -> None:
+def _write_poses(particles: Particles, out: Path, **optics: NDArray | None) -> None:
     import torch
 
     from hypermol.imaging import mirror
@@ -70,4 +74,4 @@ def _write_poses(particles: Particles, out: Path) -> None:
     _refuse_tilts(particles)
     if particles.rotation is None or particles.shift is None:
         raise ConfigError(f"{particles.path} has no poses to flip")
-    write_posed(particles, mirror(torch.from_numpy(particles.rotation)).numpy(), particles.shift, out)
+    write_posed(particles, mirror(torch.from_numpy(particles.rotation)).numpy(), particles.shift, out, **optics)

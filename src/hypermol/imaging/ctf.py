@@ -7,7 +7,7 @@ so that positive density makes a bright particle).
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -85,14 +85,33 @@ class CTF:
 
     def evaluate(self, k: Float[Tensor, "p 2"], pixel_size: float) -> Float[Tensor, "*batch p"]:
         """CTF at k (cycles/pixel) of images with ``pixel_size`` (Å). Phases are float64, the result is k's type."""
+        value = torch.sin(self.phase(k, pixel_size))
+        if self._damps:
+            value = value * self._damping(k, pixel_size)
+        return (value * self.scale[..., None]).to(k.dtype)
+
+    def envelope(self, k: Float[Tensor, "p 2"], pixel_size: float) -> Float[Tensor, "*batch p"]:
+        """What the sine is multiplied by: B-factor and scale, float64."""
+        return self._damping(k, pixel_size) * self.scale[..., None]
+
+    def phase(self, k: Float[Tensor, "p 2"], pixel_size: float) -> Float[Tensor, "*batch p"]:
+        """What the CTF is the sine of, in radians, float64."""
         kx, ky = (k.double() / pixel_size).unbind(-1)
         radius2 = kx * kx + ky * ky
         # cos 2(θ - α) s² written in kx, ky: no angle of k is needed, and the phase is one matrix product
         basis = torch.stack([radius2, kx * kx - ky * ky, 2 * kx * ky, radius2 * radius2, torch.ones_like(kx)])
-        value = torch.sin(self._phase_coefficients() @ basis)
-        if bool((self.b_factor != 0).any()):
-            value = value * torch.exp(-0.25 * self.b_factor[..., None] * radius2)
-        return (value * self.scale[..., None]).to(k.dtype)
+        return self._phase_coefficients() @ basis
+
+    def defocused(self, change: Float[Tensor, "*batch"]) -> "CTF":
+        """The same microscope at another defocus, U and V changed alike (Å): astigmatism stays."""
+        return replace(self, defocus_u=self.defocus_u + change, defocus_v=self.defocus_v + change)
+
+    @property
+    def _damps(self) -> bool:
+        return bool((self.b_factor != 0).any())
+
+    def _damping(self, k: Tensor, pixel_size: float) -> Tensor:
+        return torch.exp(-0.25 * self.b_factor[..., None] * (k.double() / pixel_size).square().sum(-1))
 
     def _phase_coefficients(self) -> Tensor:
         length = wavelength(self.voltage_kv)

@@ -43,6 +43,7 @@ class AbInitio:
 
     mask = "auto"
     symmetry = "C1"  # axes of a found map lie anywhere
+    contrast, defocus, local_resolution = False, False, True
     represents = "voxel grid in Fourier space, one per half set"
     infers = "pose, by search"
     optimises = "likelihood of poses and map, by stochastic gradient, then in turns"

@@ -17,6 +17,7 @@ from hypermol.specs import BuildContext, Count, register
 
 SUMS = "sums"
 MAPS = ("consensus", "unfiltered", "half1", "half2", "mask")
+LOCAL_RESOLUTION = "local-resolution"
 
 
 @register("method", "backprojection")
@@ -70,9 +71,9 @@ BACKPROJECTION = BackProjection()
 
 
 def results_of_maps(state: State, table: tuple[str, ...] = ()) -> Results:
-    """The maps of ``ConsensusMaps``; the four FSC curves; the resolution where they cross 0.143; and what ``table``
-    names of each particle."""
-    maps = {name: state.tensors[name].cpu() for name in MAPS}
+    """The maps of ``ConsensusMaps``, and of the local resolution (Å) where there is one; the four FSC curves; the
+    resolution where they cross 0.143; and what ``table`` names of each particle."""
+    maps = {name: state.tensors[name].cpu() for name in (*MAPS, LOCAL_RESOLUTION) if name in state.tensors}
     curves = {n: t.cpu().numpy().astype(np.float32) for n, t in state.tensors.items() if n.startswith("fsc_")}
     rows = {name: state.table[name].cpu().numpy() for name in table}
     return Results(rows, maps, state.data["metrics"], curves, tuple(state.data.get("notes", ())))

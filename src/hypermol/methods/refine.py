@@ -11,8 +11,9 @@ from torch import Tensor
 from hypermol.engine import Phase, Program, State, Step
 from hypermol.methods.backprojection import consensus_decoder, results_of_maps
 from hypermol.methods.method import Results
+from hypermol.methods.refine_optics import Optics
 from hypermol.methods.refine_steps import POSES, Steps
-from hypermol.specs import BuildContext, Count, Dimension, Portion, Share, register
+from hypermol.specs import BuildContext, Count, Dimension, Portion, Positive, Share, register
 
 
 @register("method", "refine")
@@ -33,6 +34,10 @@ class Refine:
     kept: Annotated[Count, "candidates that a search keeps after its first level; fewer later"] = 24
     mask: Annotated[str, "where the molecule is: auto, sphere, or a map file"] = "auto"
     symmetry: Annotated[str, "point group of the molecule, axes as in RELION: C1, C4, D2, T, O, I …"] = "C1"
+    contrast: Annotated[bool, "refine the contrast of each particle"] = False
+    defocus: Annotated[bool, "refine the defocus of each particle, from the local passes on"] = False
+    defocus_range: Annotated[Positive, "largest change of defocus that is looked at, Å"] = 2000.0
+    local_resolution: Annotated[bool, "write a map of the local resolution of the final half maps"] = True
     batch_size: Annotated[Count, "particles at a time"] = 256
 
     represents = "voxel grid in Fourier space, one per half set"
@@ -40,6 +45,11 @@ class Refine:
     optimises = "maximum likelihood of poses, closed-form posterior of the map, in turns"
     needs_poses = False
     fewest_per_half = 10
+
+    @property
+    def needs_ctf(self) -> bool:
+        """Whether images must carry a CTF."""
+        return self.defocus
 
     @property
     def microbatch(self) -> int:
@@ -53,7 +63,7 @@ class Refine:
 
     def results(self, state: State, context: BuildContext) -> Results:
         """Maps, their curves and resolutions; pose and log-likelihood (up to a constant) of each particle."""
-        return results_of_maps(state, POSES)
+        return results_of_maps(state, (*POSES, *Optics.of(self).columns))
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """The map of all particles, once per row asked for."""

@@ -14,10 +14,12 @@ from hypermol.errors import ConfigError
 from hypermol.imaging import spacing_deg, symmetry_rotations
 from hypermol.kernels import volume_to_grid
 from hypermol.maps import centred_sphere, filtered, low_pass, read_map, resized, transform_map
-from hypermol.methods.backprojection import maps_and_words
+from hypermol.methods.backprojection import LOCAL_RESOLUTION, maps_and_words
 from hypermol.methods.kept import Kept
 from hypermol.methods.masks import first_mask
 from hypermol.methods.pose_findings import findings
+from hypermol.methods.refine_optics import Optics
+from hypermol.methods.resolved_where import resolved_where
 from hypermol.metrics import fsc, resolution
 from hypermol.poses import ScoredImages, SearchLevels, order_for, refine_poses, search_poses
 from hypermol.reconstruction import (
@@ -44,8 +46,8 @@ Found = tuple[Tensor, Tensor, Tensor]
 
 @dataclasses.dataclass
 class Steps:
-    """State: maps [2, D, D, D] of the halves, filtered; mask; table: rotation, shift (Å), log_likelihood; data:
-    band; posed: whether the table holds a pose of every particle.
+    """State: maps [2, D, D, D] of the halves, filtered; mask; table: rotation, shift (Å), log_likelihood, and
+    what ``Optics`` keeps; data: band; posed: whether the table holds a pose of every particle.
 
     ``settings``: a ``Refine`` or what has its fields.
     """
@@ -57,6 +59,7 @@ class Steps:
         self._kept = Kept()
         group = symmetry_rotations(self.settings.symmetry)
         self._group = group if len(group) > 1 else None
+        self._optics = Optics.of(self.settings)
 
     def initial(self) -> State:
         """Both halves begin with the reference, low-passed: finer detail would be shared and not found."""
@@ -95,7 +98,7 @@ class Steps:
             reference = torch.stack([transform_map(reference, element, none) for element in self._group]).mean(0)
         low = low_pass(reference, 1.0, box / band)
         tensors = {"maps": torch.stack([low, low]), "mask": first_mask(self.settings.mask, box).to(low.device)}
-        return State(tensors=tensors, data={**state.data, "band": band, "posed": False})
+        return State(tensors=tensors | self._optics.begun(), data={**state.data, "band": band, "posed": False})
 
     def search(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """Every pose anew."""
@@ -108,7 +111,7 @@ class Steps:
         def find(images: ScoredImages, rows: Tensor, grid: Tensor) -> Found:
             return search_poses(images, grid, levels).first
 
-        return self._aligned(state, batch, find)
+        return self._aligned(state, batch, find, defocus=False)
 
     def climb(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """Poses refined from where they are: those of the last pass, or those of the file."""
@@ -128,6 +131,7 @@ class Steps:
         """New maps of the halves, each filtered by what they agree on; the band in which they are compared next."""
         box, pixel_size = self.context.box, self.context.pixel_size
         sums = Accumulators.view(totals["sums"], box).symmetrise()
+        rows = self._optics.normalised(state, sums)
         first, second = half_map(sums, 0), half_map(sums, 1)
         unmasked = fsc(first, second, centred_sphere(box))
         mean = filtered((first + second) / 2, profile_volume(fourier_gain(unmasked), box))
@@ -141,19 +145,30 @@ class Steps:
         band = int(state.data["band"])
         agreed = first_below(curve, AGREEMENT) - 1
         wanted = max(band, min(agreed + BEYOND, band + PACE, box // 2 - 1))  # never less: noise would make it swing
-        return State(tensors={"maps": maps, "mask": mask}, data={**state.data, "band": wanted, "posed": True})
+        tensors = {"maps": maps, "mask": mask, **self._optics.learned(state, {**state.table, **rows})}
+        return State(tensors=tensors, table=rows, data={**state.data, "band": wanted, "posed": True})
 
     def final_maps(self, state: State, totals: dict[str, Tensor]) -> State:
         """What is left to the user."""
         sums = Accumulators.view(totals["sums"], self.context.box)
+        rows = self._optics.normalised(state, sums)
         tensors, words = maps_and_words(sums, self.context, INDEPENDENCE, REASON, self._given_mask(state))
-        said = findings(tensors["consensus"], tensors["fsc_corrected"], state.table["rotation"], self._group)
+        said = list(findings(tensors["consensus"], tensors["fsc_corrected"], state.table["rotation"], self._group))
+        if getattr(self.settings, "local_resolution", False):
+            halves = tensors["half1"], tensors["half2"]
+            tensors[LOCAL_RESOLUTION], quartiles = resolved_where(*halves, tensors["mask"], self.context.pixel_size)
+            said.append(quartiles)
+        said += self._optics.words(self._optics.learned(state, {**state.table, **rows}))
         notes = [*state.data.get("notes", ()), *said]
-        return State(tensors=tensors, data={**state.data, **words, "notes": notes})
+        return State(tensors=tensors, table=rows, data={**state.data, **words, "notes": notes})
 
-    def _aligned(self, state: State, batch: Any, find: Callable[[ScoredImages, Tensor, Tensor], Found]) -> Contribution:
-        """Poses of the particles of each half against its own map; all images inserted at theirs."""
-        images = ScoredImages.of(batch.limit(int(state.data["band"])))
+    def _aligned(
+        self, state: State, batch: Any, find: Callable[[ScoredImages, Tensor, Tensor], Found], defocus: bool = True
+    ) -> Contribution:
+        """Poses of the particles of each half against its own map, and contrast and defocus at those poses where they
+        are asked for; all images inserted at theirs."""
+        band = int(state.data["band"])
+        images = ScoredImages.of(self._optics.seen(state, batch).limit(band))
         count, device = batch.size, batch.images.device
         rotation = torch.empty(count, 3, 3, device=device)
         shift_px, value = torch.empty(count, images.shift_dim, device=device), torch.empty(count, device=device)
@@ -163,9 +178,11 @@ class Steps:
                 turned, moved, likely = find(images.take(rows), rows, grid)
                 rotation[rows], shift_px[rows], value[rows] = turned.float(), moved.float(), likely.float()
         shift = shift_px * batch.pixel_size
-        placed = insertion(dataclasses.replace(batch, rotation=rotation, shift=shift))
-        placed = dataclasses.replace(placed, group=self._group)
-        found = {"rotation": rotation, "shift": shift, "log_likelihood": value}
+        posed, more = dataclasses.replace(batch, rotation=rotation, shift=shift), dict[str, Tensor]()
+        if self._optics.any:
+            posed, more, value = self._optics.refined(state, posed, self._grids(state), band, defocus)
+        placed = dataclasses.replace(insertion(posed), group=self._group)
+        found = {"rotation": rotation, "shift": shift, "log_likelihood": value, **more}
         return Contribution({"sums": placed}, found, {"nll": -value.double().sum()})
 
     def _grids(self, state: State) -> list[Tensor]:

@@ -16,7 +16,7 @@ from hypermol.methods.job import Conduct, Job, make_ready
 from hypermol.methods.masks import settled_mask
 from hypermol.methods.method import Results
 from hypermol.methods.record import run_config, run_method, run_particles, run_preparation
-from hypermol.particles import Particles, Preparation, check_preparation, write_posed
+from hypermol.particles import Particles, Preparation, check_preparation, optics_of, write_posed
 from hypermol.runs import Run, refuse_existing
 
 
@@ -45,6 +45,7 @@ def train(
     refuse_existing(out)
     particles = given.read()
     _require_poses(particles, method)
+    _require_ctf(particles, method)
     _require_halves(particles, method)
     box = check_preparation(preparation, particles.box)
     method = settled_mask(method, box, particles.pixel_size * particles.box / box)
@@ -81,6 +82,14 @@ def _require_poses(particles: Particles, method: Any) -> None:
         )
 
 
+def _require_ctf(particles: Particles, method: Any) -> None:
+    if getattr(method, "needs_ctf", False) and particles.ctf is None:
+        raise ConfigError(
+            f"{particles.path} has no CTF, and {method.name} is asked to refine the defocus: expected rlnDefocusU, "
+            "rlnDefocusV, … (star) or ctf/df1_A, … (cs); give a file that has them, or --set defocus=false"
+        )
+
+
 def _require_halves(particles: Particles, method: Any) -> None:
     fewest = getattr(method, "fewest_per_half", 0)
     counts = np.bincount(particles.half, minlength=2)
@@ -104,7 +113,8 @@ def _write_results(run: Run, job: Job, results: Results, state: State, conduct: 
         run.save_estimates({**_per_particle(job.particles), **results.estimates})
     if "rotation" in results.estimates and job.particles.document is not None:
         out = run.path / f"particles{job.particles.path.suffix}"
-        write_posed(job.particles, results.estimates["rotation"], results.estimates["shift"], out)
+        found = results.estimates
+        write_posed(job.particles, found["rotation"], found["shift"], out, **optics_of(found))
         conduct.report({"event": "note", "text": f"the particles with the poses found: {out}"})
     run.volumes.mkdir(exist_ok=True)
     for name, volume in results.maps.items():

@@ -64,7 +64,7 @@ from hypermol.metrics.populations import (
     population_scores,
 )
 from hypermol.metrics.pose_scores import PoseScores, pose_scores
-from hypermol.metrics.poses import ErrorSummary, PoseErrors, align_poses, pose_errors, summarise
+from hypermol.metrics.poses import ErrorSummary, PoseErrors, align_poses, nearest_equivalents, pose_errors, summarise
 from hypermol.metrics.real_space import map_correlation
 from hypermol.metrics.shell_products import mixed_fsc, pairwise_fsc, shell_products
 from hypermol.metrics.spaces import (
@@ -135,6 +135,7 @@ __all__ = [
     "map_correlation",
     "map_distances",
     "mixed_fsc",
+    "nearest_equivalents",
     "neighbourhood_similarity",
     "nuisance_imbalance",
     "pairwise_fsc",

@@ -43,10 +43,11 @@ def local_resolution(
         )
     wide = max(1.0, box * pixel_size / (2 * radius)) if width is None else width
     window = _window(box, max(radius / pixel_size, 5.0)).to(first)
-    crossing = _first_crossing(local_fsc(first, second, window, wide), first, threshold)
+    inside = torch.ones_like(first, dtype=torch.bool) if mask is None else mask >= 0.5
+    crossing = _first_crossing(local_fsc(first, second, window, wide), first, threshold, inside)
     found = box * pixel_size / crossing.clamp(max=box // 2 - 1)
     if mask is not None:
-        found = torch.where(mask >= 0.5, found, torch.full_like(found, math.nan))
+        found = torch.where(inside, found, torch.full_like(found, math.nan))
     return found
 
 
@@ -89,8 +90,9 @@ def _band(radius: Tensor, shell: int, width: float) -> Tensor:
     return torch.cos((torch.pi / 2 * (radius - shell) / width).clamp(-torch.pi / 2, torch.pi / 2)) ** 2
 
 
-def _first_crossing(curves: Iterator[Tensor], like: Tensor, threshold: float) -> Tensor:
-    """Shell at which each voxel's curve first falls below, linear between shells: 0 at shell 1, infinite if never."""
+def _first_crossing(curves: Iterator[Tensor], like: Tensor, threshold: float, inside: Tensor) -> Tensor:
+    """Shell at which each voxel's curve first falls below, linear between shells: 0 at shell 1, infinite if never; no
+    shell is looked at once all voxels ``inside`` have fallen."""
     crossing = torch.full_like(like, math.inf)
     before = torch.ones_like(like)
     for shell, now in enumerate(curves, start=1):
@@ -99,6 +101,8 @@ def _first_crossing(curves: Iterator[Tensor], like: Tensor, threshold: float) ->
             shell - 1 + (before - threshold) / (before - now).clamp(min=1e-12) if shell > 1 else torch.zeros_like(now)
         )
         crossing, before = torch.where(falls, exact, crossing), now
+        if not bool(crossing[inside].isinf().any()):
+            break
     return crossing
 
 

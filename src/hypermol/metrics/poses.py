@@ -117,6 +117,15 @@ def align_poses(
     return aligned[best], shift + rows @ _origin(rows, (true_shift - shift).astype(np.float64)), best == 1
 
 
+def nearest_equivalents(
+    rotation: Float[np.ndarray, "n 3 3"], target: Float[np.ndarray, "n 3 3"], group: Float[np.ndarray, "g 3 3"]
+) -> Float[np.ndarray, "n 3 3"]:
+    """Of the rotations R S that are equal to each R under a point group of S, the one nearest to its target."""
+    equal = rotation[:, None].astype(np.float64) @ group
+    closest = np.einsum("ngij,nij->ng", equal, target).argmax(axis=1)
+    return equal[np.arange(len(rotation)), closest]
+
+
 def _rotated(rotation: Float[np.ndarray, "n 3 3"], truth: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "n 3 3"]:
     """The estimated rotations in the frame of the truth."""
     weight = np.ones(len(rotation))

@@ -64,7 +64,8 @@ def assemble(
     who = torch.from_numpy(particles).to(known.device)
     which = torch.from_numpy(images).to(known.device)
     mask = torch.from_numpy(valid).to(known.device)
-    ctf = packed.real.new_ones(packed.shape) if known.ctf is None else known.ctf[which].evaluate(lattice.k, pixel_size)
+    optics = None if known.ctf is None else known.ctf[which]
+    ctf = packed.real.new_ones(packed.shape) if optics is None else optics.evaluate(lattice.k, pixel_size)
     variance = per_pixel(noise, lattice)[known.optics_group[which]]
     tilt, image_shift = _geometry(known, which)
     if not valid.all():
@@ -86,6 +87,7 @@ def assemble(
         half=known.half[who],
         lattice=lattice,
         pixel_size=pixel_size,
+        optics=optics,
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from hypermol.shapes import Bool, Complex, Float, Int
 
 if TYPE_CHECKING:
+    from hypermol.imaging.ctf import CTF
     from hypermol.imaging.lattice import Lattice
 
 PER_PIXEL = ("images", "ctf", "variance")
@@ -27,6 +28,7 @@ class Batch:
     rotation     Float32[B, 3, 3] or None without poses;  shift Float32[B, 2 or 3] in Å, or None
     tilt         Float32[B, J, 3, 3];  image_shift Float32[B, J, 2] in Å
     half         Int64[B], 0 or 1
+    optics       CTF of batch shape [B, J] that ``ctf`` was made from, or None
     lattice, pixel_size   of these images (after any Fourier crop), Å
     """
 
@@ -42,6 +44,7 @@ class Batch:
     half: Int[torch.Tensor, " B"]
     lattice: Lattice
     pixel_size: float
+    optics: CTF | None = None
 
     @property
     def size(self) -> int:
@@ -51,21 +54,26 @@ class Batch:
     def to(self, device: str | torch.device) -> Batch:
         """The batch on another device (copies overlap with work where the memory is pinned)."""
         moved = {n: v.to(device, non_blocking=True) for n, v in self._tensors().items()}
-        return replace(self, lattice=self.lattice.to(device), **moved)
+        optics = None if self.optics is None else self.optics.to(device)
+        return replace(self, lattice=self.lattice.to(device), optics=optics, **moved)
 
     def slice(self, start: int, stop: int) -> Batch:
         """Particles ``start`` to ``stop`` of the batch."""
-        return replace(self, **{n: v[start:stop] for n, v in self._tensors().items()})
+        return self._rows(slice(start, stop))
 
     def take(self, rows: Int[torch.Tensor, " b"]) -> Batch:
         """Some particles of the batch, by their places in it."""
-        return replace(self, **{n: v[rows] for n, v in self._tensors().items()})
+        return self._rows(rows)
 
     def limit(self, band_limit: int) -> Batch:
         """The same particles with shells above ``band_limit`` left out (a prefix of the packed pixels)."""
         lattice = self.lattice.limit(band_limit)
         pixels: dict[str, Any] = {n: getattr(self, n)[..., : lattice.size] for n in PER_PIXEL}
         return replace(self, lattice=lattice, **pixels)
+
+    def _rows(self, rows: Any) -> Batch:
+        optics = None if self.optics is None else self.optics[rows]
+        return replace(self, optics=optics, **{n: v[rows] for n, v in self._tensors().items()})
 
     def _tensors(self) -> dict[str, Any]:
         return {n: v for n, v in vars(self).items() if isinstance(v, torch.Tensor)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,28 +18,62 @@ from hypermol.particles.star import StarDocument
 
 
 def write_posed(
-    particles: Particles, rotation: NDArray, shift: NDArray, out: Path, group: NDArray | None = None
+    particles: Particles,
+    rotation: NDArray,
+    shift: NDArray,
+    out: Path,
+    group: NDArray | None = None,
+    contrast: NDArray | None = None,
+    defocus_change_angstrom: NDArray | None = None,
 ) -> None:
     """Write the particles with these poses (rotation [N, 3, 3]; shift [N, 2 or 3], Å) and their half sets; with a
     ``group`` [g, 3, 3] of rotations that leave the molecule as it is, each particle g times, in every equivalent pose.
+    ``contrast`` [N] multiplies the scale of the CTF, ``defocus_change_angstrom`` [N] is added to both its defoci.
 
-    Star: rlnAngleRot, -Tilt, -Psi, rlnOriginXAngst, -YAngst (pixels in files of RELION 3.0), rlnRandomSubset; cs:
-    alignments3D/pose, shift, psize_A, split. Raises DataError where there is no file to write again (a plain stack).
+    Star: rlnAngleRot, -Tilt, -Psi, rlnOriginXAngst, -YAngst (pixels in files of RELION 3.0), rlnRandomSubset,
+    rlnCtfScalefactor, rlnDefocusU, -V; cs: alignments3D/pose, shift, psize_A, split, ctf/scale, df1_A, df2_A. Raises
+    DataError where there is no file to write again (a plain stack).
     """
     images = np.argsort(particles.row, kind="stable")
     owner = particles.image_particle[images]
     turned, moved = _of_images(particles, rotation, shift)
     turned, moved, half = turned[images], moved[images], particles.half[owner]
     rows, document = particles.row[images], particles.document
+    optics = _optics(particles, images, contrast, defocus_change_angstrom)
     if group is not None:
         turned = (turned[:, None] @ group).reshape(-1, 3, 3)
         moved, half, rows = (np.repeat(values, len(group), axis=0) for values in (moved, half, rows))
+        optics = {names: np.repeat(values, len(group), axis=0) for names, values in optics.items()}
     if isinstance(document, StarDocument):
-        document.write_columns(rows, _star_columns(document, turned, moved, half, particles.pixel_size), out)
+        columns = _star_columns(document, turned, moved, half, particles.pixel_size)
+        columns |= {star: [f"{v:.6f}" for v in values] for (star, _), values in optics.items()}
+        document.write_columns(rows, columns, out)
     elif isinstance(document, CsDocument):
-        document.write_fields(rows, _cs_fields(turned, moved, half, particles.pixel_size), out)
+        fields = _cs_fields(turned, moved, half, particles.pixel_size)
+        fields |= {cs: values.astype(np.float32) for (_, cs), values in optics.items()}
+        document.write_fields(rows, fields, out)
     else:
         raise DataError(f"{out}: {particles.path} is no star or cs file, in which poses could be written")
+
+
+def optics_of(estimates: Mapping[str, NDArray]) -> dict[str, NDArray | None]:
+    """What a run found of contrast and defocus, as ``write_posed`` takes it."""
+    return {name: estimates.get(name) for name in ("contrast", "defocus_change_angstrom")}
+
+
+def _optics(
+    particles: Particles, images: NDArray, contrast: NDArray | None, change: NDArray | None
+) -> dict[tuple[str, str], NDArray]:
+    """What is new of the CTF of some images, under its names in star and cs files; nothing where they carry none."""
+    if particles.ctf is None:
+        return {}
+    owner, found = particles.image_particle[images], {}
+    if contrast is not None:
+        found["rlnCtfScalefactor", "ctf/scale"] = particles.ctf.scale.numpy()[images] * contrast[owner]
+    if change is not None:
+        found["rlnDefocusU", "ctf/df1_A"] = particles.ctf.defocus_u.numpy()[images] + change[owner]
+        found["rlnDefocusV", "ctf/df2_A"] = particles.ctf.defocus_v.numpy()[images] + change[owner]
+    return found
 
 
 def _of_images(particles: Particles, rotation: NDArray, shift: NDArray) -> tuple[NDArray, NDArray]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from hypermol.imaging import Lattice, image_rotations, image_shifts
-from hypermol.kernels import Correlation, correlate_poses
+from hypermol.imaging import Lattice, image_rotations, image_shifts, shift_phase, slice_coordinates
+from hypermol.kernels import Correlation, correlate_poses, slice_grid
 from hypermol.shapes import Complex, Float, Int
 
 if TYPE_CHECKING:
@@ -98,6 +98,25 @@ class ScoredImages:
         flat, box = (self.numerator.flatten(0, 1), self.weight.flatten(0, 1)), self.lattice.box
         grid = cut(grid, box, self.lattice.band_limit)
         return correlate_poses(grid, *flat, turned.contiguous(), moved.contiguous(), self.lattice.k, box)
+
+
+def compare_slices(
+    batch: Batch,
+    grid: Complex[Tensor, "z y x 1"],
+    rotation: Float[Tensor, "b 3 3"],
+    shift: Float[Tensor, "b d"],
+) -> tuple[Float[Tensor, "b j p"], Float[Tensor, "b j p"]]:
+    """Images against slices of a volume at known poses (shift: Å), whatever their CTF and contrast: float64
+    w Re(X* e^{-2πi k·t} V)/σ² and w |V|²/σ², w the lattice's weights; 0 where there is no image."""
+    lattice = batch.lattice
+    turned = image_rotations(rotation[:, None], batch.tilt)[:, 0]
+    moved = image_shifts(shift[:, None], batch.tilt, batch.image_shift)[:, 0] / batch.pixel_size
+    low = cut(grid, lattice.box, lattice.band_limit)
+    points = slice_coordinates(lattice.k, turned) * (grid.shape[0] / low.shape[0])
+    slices = slice_grid(low, points, low.shape[0] // 2)[..., 0]
+    weight = lattice.weight / batch.variance * batch.valid[..., None]
+    match = (batch.images.conj() * slices * shift_phase(lattice.k, moved)).real * weight
+    return match.double(), (slices.abs().square() * weight).double()
 
 
 def cut(grid: Complex[Tensor, "z y x c"], box: int, band_limit: int) -> Complex[Tensor, "a b c d"]:

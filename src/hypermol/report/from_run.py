@@ -127,7 +127,7 @@ def _maps(folder: Path) -> tuple[MapSeries, ...]:
     """The maps of RUN/volumes: a fitted map first, then the consensus; half maps last, masks left out. Components,
     which are changes of density, by themselves."""
     rank = {"map": -1, "consensus": 0, "half1": 2, "half2": 3}
-    files = [path for path in folder.glob("*.mrc") if "mask" not in path.stem]
+    files = [path for path in folder.glob("*.mrc") if "mask" not in path.stem and path.stem != "local-resolution"]
     files.sort(key=lambda path: (rank.get(path.stem, 1), path.stem))
     if not files:
         return ()

@@ -68,13 +68,7 @@ def pose_bound(truth: Truth, particles: np.ndarray | None = None) -> PoseBound:
 
 def _covariance(truth: Truth, particle: int) -> np.ndarray:
     """J⁻¹ [5 or 6, 5 or 6] of one particle: radians and Å."""
-    images = np.flatnonzero(truth.image_particle == particle)
-    size = truth.shift.shape[1]
-    steps = np.concatenate([np.full(3, np.deg2rad(TURN_DEG)), np.full(size, MOVE_PX * truth.pixel_size)])
-    both = np.concatenate([np.diag(steps), -np.diag(steps)])
-    means = _means(truth, particle, images, both)
-    slopes = (means[: len(steps)] - means[len(steps) :]) / (2 * steps[:, None])
-    information = slopes @ slopes.T / truth.noise_variance
+    information, steps = pose_information(truth, particle)
     if np.linalg.cond(information * np.outer(steps, steps)) > 1e12:
         raise ConfigError(
             f"{truth.folder}: particle {particle} looks the same when it is turned; its pose has no bound"
@@ -82,8 +76,24 @@ def _covariance(truth: Truth, particle: int) -> np.ndarray:
     return np.linalg.inv(information)
 
 
-def _means(truth: Truth, particle: int, images: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """Clean images, flat, [c, pixels], with the particle's pose changed by rows of (ω, τ) [c, 5 or 6]."""
+def pose_information(truth: Truth, particle: int, defocus_step: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Fisher information [q, q] of one particle's rotation vector (radians) and shift (Å), q = 5 or 6, and of its
+    defocus (Å) where a step is given; and the steps [q] of the differences."""
+    images = np.flatnonzero(truth.image_particle == particle)
+    size = truth.shift.shape[1]
+    steps = np.concatenate([np.full(3, np.deg2rad(TURN_DEG)), np.full(size, MOVE_PX * truth.pixel_size)])
+    if defocus_step > 0:
+        steps = np.append(steps, defocus_step)
+    both = np.concatenate([np.diag(steps), -np.diag(steps)])
+    pose, defocus = both[:, : 3 + size], both[:, 3 + size :].sum(1)
+    means = _means(truth, particle, images, pose, defocus)
+    slopes = (means[: len(steps)] - means[len(steps) :]) / (2 * steps[:, None])
+    return slopes @ slopes.T / truth.noise_variance, steps
+
+
+def _means(truth: Truth, particle: int, images: np.ndarray, change: np.ndarray, defocus: np.ndarray) -> np.ndarray:
+    """Clean images, flat, [c, pixels], with the particle's pose changed by rows of (ω, τ) [c, 5 or 6] and its defocus
+    by ``defocus`` [c] Å."""
     count, many = len(change), len(images)
     rotation = rotvec_to_matrix(torch.from_numpy(change[:, :3])).numpy() @ truth.rotation[particle]
     shift = truth.shift[particle] + change[:, 3:]
@@ -91,7 +101,10 @@ def _means(truth: Truth, particle: int, images: np.ndarray, change: np.ndarray) 
     rotations, shifts = image_poses(rotation, shift, tilt, np.repeat(np.arange(count), many))
     motion = truth.motion
     positions, weights = motion.atoms(motion.points(truth.conformation[[particle]], truth.state[[particle]]))
-    transfer = None if truth.ctf is None else truth.camera.transfer(truth.ctf[np.tile(images, count)])
+    transfer = None
+    if truth.ctf is not None:
+        optics = truth.ctf[np.tile(images, count)]
+        transfer = truth.camera.transfer(optics.defocused(torch.from_numpy(np.repeat(defocus, many))))
     pixels = project_gaussians(positions, weights, rotations, shifts, truth.camera, transfer).double().numpy()
     amplitude = truth.scale * np.tile(truth.contrast[images], count)
     return (amplitude[:, None, None] * pixels).reshape(count, -1)
