@@ -4,6 +4,7 @@ from hypermol.poses.given import GivenPose, GivenPoseEstimator
 from hypermol.poses.grid_search import Candidates, SearchLevels, order_for, search_poses, shift_grid, shift_step
 from hypermol.poses.local_search import refine_poses
 from hypermol.poses.scored import ScoredImages
+from hypermol.poses.searched import SearchedPose, SearchedPoseEstimator
 
 __all__ = [
     "Candidates",
@@ -11,6 +12,8 @@ __all__ = [
     "GivenPoseEstimator",
     "ScoredImages",
     "SearchLevels",
+    "SearchedPose",
+    "SearchedPoseEstimator",
     "order_for",
     "refine_poses",
     "search_poses",
