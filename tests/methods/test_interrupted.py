@@ -21,6 +21,15 @@ from hypermol.runs import Run
 ENCODER = {"conformation.hidden": 16, "conformation.layers": 1}
 CLASSES = {"component_passes": 4, "start_passes": 4, "passes": 5, "joint_passes": 2}
 REFINED = {"search_passes": 1, "local_passes": 1, "kept": 2}
+SEARCHED = {
+    "phases.1.turns": 2,
+    "phases.1.search_batch": 10,
+    "phases.1.batch_size": 10,
+    "pose.first_order": 1,
+    "pose.last_order": 1,
+    "pose.clusters": 2,
+}
+SEARCHED_TOO = {**TINY_Z, **SEARCHED, "epochs": 2}
 JOBS = {
     "cryodrgn": {**TINY_Z, **ENCODER, "phases.0.march_start": 0.5},
     "autodecoder": TINY_Z,
@@ -28,10 +37,13 @@ JOBS = {
     "backprojection": {"batch_size": 10},
     "covariance": {"z_dim": 2, "choose": False, "columns": 6, "subspace": 4, "batch_size": 10},
     "abinitio": {**REFINED, "starts": 2, "images": 20, "first_shells": 3, "last_shells": 4, "batch_size": 20},
+    "cryodrgn2": {**SEARCHED_TOO, **ENCODER, "phases.1.passes": 1, "phases.1.resets": [1]},
+    "cryodrgn-bnb": {**SEARCHED_TOO, **ENCODER, "phases.2.hidden": 24},
+    "drgnai": SEARCHED_TOO,
     "refine": {**REFINED, "batch_size": 10},
     "classify": {**CLASSES, "classes": 3, "restarts": 0, "batch_size": 20, "start_band": 0.8},
 }
-MOMENTS = {"backprojection": (1,), "classify": (2, 7, 12, 17)}
+MOMENTS = {"backprojection": (1,), "classify": (2, 7, 12, 17), "cryodrgn2": (3, 8, 14), "drgnai": (4, 9, 14)}
 """At which of the events of a run it is killed."""
 
 
@@ -59,7 +71,7 @@ def killed(star: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("method", JOBS)
 def test_killed_and_resumed(star: Path, killed: Path, tmp_path: Path, method: str) -> None:
     straight = train(star, configured(find_method(method), JOBS[method]), tmp_path / "straight", seed=7)
-    for path in sorted(killed.glob(f"{method}-*")):
+    for path in sorted(killed.glob(f"{method}-[0-9]*")):
         assert not Run.open(path).finished
         run = resume(path)
         assert run.finished
@@ -72,7 +84,7 @@ def test_killed_and_resumed(star: Path, killed: Path, tmp_path: Path, method: st
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("method", ["cryodrgn", "autodecoder", "neural-homogeneous"])
+@pytest.mark.parametrize("method", ["cryodrgn", "autodecoder", "neural-homogeneous", "cryodrgn-bnb"])
 def test_rebuilt_from_disk(star: Path, tmp_path: Path, method: str, precision: str) -> None:
     """The decoder from a run folder is the decoder in memory."""
     chosen = configured(find_method(method), {**JOBS[method], "precision": precision})

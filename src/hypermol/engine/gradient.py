@@ -22,6 +22,7 @@ from hypermol.errors import ConfigError
 from hypermol.specs import Decay, NonNegative, Positive, register
 
 PREFIX = "model."
+Known = Callable[[State, Any, Draws], dict[str, Tensor]]
 
 
 @dataclasses.dataclass
@@ -72,9 +73,9 @@ class GradientStep:
     adam: Adam
     moving: tuple[str, ...] | None = None
     row_parameters: tuple[str, ...] = ()
-    row_adams: Mapping[str, Adam] = dataclasses.field(default_factory=dict)
-    known: Callable[[State, Any, Draws], dict[str, Tensor]] = _nothing
     rate: Callable[[float], float] = lambda progress: 1.0
+    row_adams: Mapping[str, Adam] = dataclasses.field(default_factory=dict)
+    known: Known = _nothing
 
     def step(self, times: int = 1) -> Step:
         """The step for a Phase. Raises ConfigError where ``moving`` names nothing in the model."""

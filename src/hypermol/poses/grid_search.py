@@ -1,9 +1,10 @@
 """Maximum-likelihood search over all rotations and shifts, from a coarse grid at low resolution to a fine one.
 
 A grid over SO(3) is halved level by level (Zhong et al. 2020, appendix A) while the band limit grows. Bounds on what
-the shells left out can still change prune nothing at the noise of cryo-EM, so a fixed number of candidates is kept at
-each level (cryoDRGN2: Zhong et al. 2021, section 3.3), or at most that number (``pruning.py``). All rotations and shifts of the coarsest grid are compared in
-one matrix product; from there on each candidate's shift climbs by Fisher scoring instead of being halved too.
+the shells left out can still change prune nothing at the noise of cryo-EM, so at most a fixed number of candidates is
+kept at each level (cryoDRGN2: Zhong et al. 2021, section 3.3; ``pruning.py`` keeps fewer). All rotations and shifts of
+the coarsest grid are compared in one matrix product; from there on each candidate's shift climbs by Fisher scoring
+instead of being halved too.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ class SearchLevels:
     """How fine a search begins and ends, and how many candidates live.
 
     first_order, last_order: of the rotation grid (2: 15°, 6: 0.94°). first_band: shells of the first level; they grow
-    by ``growth`` a level, or, where ``linear``, by equal steps, up to ``band_limit`` (None: all). shift_range: fraction of the box that the molecule may be
-    off its centre, in each direction. kept: candidates after each level, the last number for all later ones; a
-    ``pruning`` by bound or by posterior ``mass`` keeps fewer where it can. symmetry: a point group of the volume; one
-    of each set of equal poses is searched.
+    by ``growth`` a level, or, where ``linear``, by equal steps, up to ``band_limit`` (None: all). shift_range: fraction
+    of the box that the molecule may be off its centre, in each direction. kept: candidates after each level, the last
+    number for all later ones; a ``pruning`` by bound or by posterior ``mass`` keeps fewer where it can. symmetry: a
+    point group of the volume; one of each set of equal poses is searched.
     """
 
     first_order: int = 2

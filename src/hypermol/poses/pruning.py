@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from hypermol.poses.scored import ScoredImages
@@ -30,7 +29,7 @@ def within_bound(
     rotation: Float[Tensor, "b 3 3"],
     shift_px: Float[Tensor, "b d"],
 ) -> Bool[Tensor, "b h"]:
-    """Candidates, sorted best first, that may still be the best when all shells of ``whole`` are compared; at least one.
+    """Candidates, sorted best first, that may still be the best once all shells of ``whole`` are compared; at least 1.
 
     log_likelihood: in the shells of ``low``; rotation, shift_px: the best of them. The bound is the sum of squared
     errors, to which shells beyond ``low`` can only add: it is safe, and prunes where these shells hold little but
