@@ -18,7 +18,7 @@ CRYODRGN2 = Composition(
     update=Adam(learning_rate=1e-3),
     phases=(
         Training("random poses", passes=1, batch_size=16),
-        Search("search", turns=6, passes=4, resets=(3,)),
+        Search("search", turns=16, passes=1, resets=(3, 6, 9)),
         Continued("train", passes=15, batch_size=16, cooling=0.4),
     ),
     microbatch=256,
