@@ -19,7 +19,7 @@ from hypermol.methods.job import Job, make_ready
 from hypermol.methods.search_phases import Continued, Search
 from hypermol.metrics import fsc, pose_errors, pose_scores
 from hypermol.particles import Preparation, read_particles
-from hypermol.simulation import Recipe, Truth, order_scores, simulate
+from hypermol.simulation import Recipe, Truth, simulate
 
 NETWORK = {"volume.hidden": 48, "volume.layers": 2, "learning_rate": 4e-3, "precision": "float32"}
 
@@ -94,3 +94,36 @@ def test_one_map_where_z_has_no_dimension() -> None:
         assert method.volume.z_dim == method.conformation.z_dim == 0
         assert method.conformation.z_from == "nothing"
         assert not method.needs_poses
+
+
+def test_tilt_pairs_are_given_poses_with_a_depth(tmp_path: Path) -> None:
+    simulate(Recipe.named("hinge", n=30, box=16, snr=5.0, seed=7, tilts_deg=(0.0, 45.0)), tmp_path / "data")
+    small = {"z_dim": 1, "volume.hidden": 16, "conformation.hidden": 16, "pose.last_order": 2, "pose.clusters": 2}
+    turns = {"phases.1.turns": 1, "phases.1.resets": [], "epochs": 1}
+    run = train(
+        tmp_path / "data" / "particles.star", configured(find_method("cryodrgn2"), small | turns), tmp_path / "r"
+    )
+    found = run.estimates()
+    assert found["rotation"].shape == (30, 3, 3)
+    assert found["shift"].shape == (30, 3)
+    assert found["z"].shape == (30, 1)
+    posed = read_particles(tmp_path / "r" / "particles.star", tmp_path / "data")
+    np.testing.assert_allclose(posed.rotation, found["rotation"], atol=1e-4)
+
+
+RANDOM_START = {"z_dim": 0, "volume.hidden": 64, "phases.1.turns": 14, "phases.1.band_end": 0.7, "epochs": 4}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_rigid_molecule_from_random_poses(tmp_path: Path, seed: int) -> None:
+    """No noise, 1,000 × 32 px: errors below the last spacing of the grid, 1.9°."""
+    simulate(Recipe.named("homogeneous", n=1000, box=32, snr=1e3, shift_px=2.0, seed=3), tmp_path / "data")
+    truth, method = Truth.load(tmp_path / "data"), configured(find_method("cryodrgn2"), RANDOM_START)
+    run = train(tmp_path / "data" / "particles.star", method, tmp_path / "run", seed=seed)
+    found = run.estimates()
+    scores = pose_scores(found["rotation"], truth.rotation, found["shift"], truth.shift, pixel_size=truth.pixel_size)
+    assert float(np.median(scores.overall.direction_deg)) < 1.9
+    assert float(np.median(scores.overall.shift_px)) < 0.1
+    map_ = align_maps(read_map(run.volumes / "consensus.mrc")[0], truth.map(0).float()).aligned
+    assert float(fsc(map_, truth.map(0).float())[:12].min()) > 0.95

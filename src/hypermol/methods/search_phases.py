@@ -62,7 +62,7 @@ class Search:
         for turn in range(1, self.turns + 1):
             band = self.band(turn, context.box)
             search = FieldSearch(model, method.pose, context.box, band)
-            limit = (lambda progress, band=band: band) if self.limited else None
+            limit = partial(_constant, band) if self.limited else None
             called = f"{self.name} {turn} of {self.turns}"
             one = Training(called, 1, self.search_batch, divergence_weight=self.divergence_weight)
             clusters = partial(clustered, clusters=method.pose.clusters, seed=context.seed)
@@ -101,6 +101,10 @@ class Continued(Training):
         enter = partial(anew, method=method, context=context, start=1000) if self.fresh else None
         moving = ("rotation", "shift") if self.poses_move else ()
         return (method.gradient_phase(self, model, context, enter=enter, moving=moving),)
+
+
+def _constant(band: int, progress: float) -> int:
+    return band
 
 
 def anew(state: State, method: Composition, context: BuildContext, start: int) -> State:
