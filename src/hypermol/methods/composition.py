@@ -85,10 +85,10 @@ class Model(nn.Module):
         info: dict[str, Any] = {"nll": nll.mean(1).detach().sum()}
         if hypotheses.divergence is not None:
             info["divergence"] = hypotheses.divergence.detach().sum()
-        rows = _estimates(nll, hypotheses)
+        found = _estimates(nll, hypotheses)
         if self.training:
-            rows = {name: row.detach() for name, row in rows.items() if name in self.kept}
-        return Outcome(loss.sum(), rows, info)
+            found = {name: row.detach() for name, row in found.items() if name in self.kept}
+        return Outcome(loss.sum(), found, info)
 
 
 def _estimates(nll: Tensor, hypotheses: Hypotheses) -> dict[str, Tensor]:
@@ -127,7 +127,8 @@ class Composition:
     @property
     def infers(self) -> str:
         """In words, for the table of methods."""
-        return _words(self.conformation)
+        what = _words(self.conformation)
+        return what if self.needs_poses else f"{_words(self.pose)}; {what}"
 
     @property
     def optimises(self) -> str:
