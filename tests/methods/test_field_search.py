@@ -17,7 +17,7 @@ from hypermol.poses import ScoredImages, SearchedPose, search_poses
 from hypermol.simulation import Recipe, Truth, simulate
 from hypermol.volumes import Volume
 
-POSE = SearchedPose(kept=12, clusters=2, polish=0, shift_range=0.1)
+POSE = SearchedPose(kept=12, polish=0, shift_range=0.1)
 
 
 class TwoMaps(Volume):
@@ -81,7 +81,7 @@ def test_what_is_found_is_what_a_search_of_each_map_finds(problem: SimpleNamespa
 def test_polishing_brings_poses_nearer(problem: SimpleNamespace) -> None:
     true, errors = torch.from_numpy(problem.truth.rotation).float(), []
     for polish in (0, 3):
-        pose = SearchedPose(kept=12, clusters=2, polish=polish, shift_range=0.1)
+        pose = SearchedPose(kept=12, polish=polish, shift_range=0.1)
         found = FieldSearch(problem.model, pose, 32, 15)(problem.state, problem.batch, None)
         errors.append(float(geodesic_angle_deg(found["rotation"], true).median()))
     assert errors[1] < errors[0]

@@ -25,9 +25,10 @@ SEARCHED = {
     "phases.1.turns": 2,
     "phases.1.search_batch": 10,
     "phases.1.batch_size": 10,
+    "phases.2.turns": 1,
+    "phases.2.clusters": 2,
     "pose.first_order": 1,
     "pose.last_order": 1,
-    "pose.clusters": 2,
 }
 SEARCHED_TOO = {**TINY_Z, **SEARCHED, "epochs": 2}
 JOBS = {
@@ -37,8 +38,8 @@ JOBS = {
     "backprojection": {"batch_size": 10},
     "covariance": {"z_dim": 2, "choose": False, "columns": 6, "subspace": 4, "batch_size": 10},
     "abinitio": {**REFINED, "starts": 2, "images": 20, "first_shells": 3, "last_shells": 4, "batch_size": 20},
-    "cryodrgn2": {**SEARCHED_TOO, **ENCODER, "phases.1.passes": 1, "phases.1.resets": [1]},
-    "cryodrgn-bnb": {**SEARCHED_TOO, **ENCODER, "phases.2.hidden": 24},
+    "cryodrgn2": {**SEARCHED_TOO, **ENCODER},
+    "cryodrgn-bnb": {**SEARCHED_TOO, **ENCODER, "phases.3.hidden": 24},
     "drgnai": SEARCHED_TOO,
     "refine": {**REFINED, "batch_size": 10},
     "classify": {**CLASSES, "classes": 3, "restarts": 0, "batch_size": 20, "start_band": 0.8},

@@ -3,7 +3,7 @@
 from hypermol.conformations import VariationalEncoder
 from hypermol.engine.gradient import Adam
 from hypermol.methods.composition import Composition, Training
-from hypermol.methods.search_phases import Continued, Search
+from hypermol.methods.search_phases import Z_SILENT, Continued, Search
 from hypermol.objectives import EvidenceLowerBound
 from hypermol.poses import SearchedPose
 from hypermol.volumes import FourierField
@@ -17,8 +17,9 @@ CRYODRGN2 = Composition(
     objective=EvidenceLowerBound(),
     update=Adam(learning_rate=1e-3),
     phases=(
-        Training("random poses", passes=1, batch_size=16),
-        Search("search", turns=16, passes=1, resets=(3, 6, 9)),
+        Training("random poses", passes=1, batch_size=16, divergence_weight=Z_SILENT),
+        Search("consensus search", 12, 0, band_end=0.6, clusters=1, divergence_weight=Z_SILENT),
+        Search("search", 4, 2, search_batch=64, band_start=0.6, resets=(1,)),
         Continued("train", passes=15, batch_size=16, cooling=0.4),
     ),
     microbatch=256,

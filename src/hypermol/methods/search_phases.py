@@ -16,6 +16,9 @@ from hypermol.specs import BuildContext, Count, Dimension, NonNegative, Share, r
 if TYPE_CHECKING:
     from hypermol.methods.composition import Composition, Model
 
+Z_SILENT = 1e4
+"""A divergence weight under which z says nothing: before poses are about right it would tell them and not shapes."""
+
 
 @register("phase", "search")
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +31,13 @@ class Search:
     """
 
     name: str = "search"
-    turns: Annotated[Count, "searches of every particle"] = 6
-    passes: Annotated[Dimension, "over all particles after each search, its poses kept"] = 4
+    turns: Annotated[Count, "searches of every particle"] = 12
+    passes: Annotated[Dimension, "over all particles after each search, its poses kept"] = 0
     batch_size: Annotated[Count, "particles per step"] = 16
-    search_batch: Annotated[Count, "particles per step while poses are searched for"] = 32
+    search_batch: Annotated[Count, "particles per step while poses are searched for"] = 16
     band_start: Annotated[Share, "share of Nyquist that the first search compares"] = 0.4
     band_end: Annotated[Share, "share that the last one does"] = 1.0
+    clusters: Annotated[Count, "of z; particles of one are compared with one map"] = 12
     limited: Annotated[bool, "the network, too, learns from no finer shells than those compared"] = True
     resets: Annotated[tuple[Count, ...], "turns after whose search the network begins anew"] = ()
     divergence_weight: Annotated[NonNegative, "factor of the objective's beta"] = 1.0
@@ -65,7 +69,7 @@ class Search:
             limit = partial(_constant, band) if self.limited else None
             called = f"{self.name} {turn} of {self.turns}"
             one = Training(called, 1, self.search_batch, divergence_weight=self.divergence_weight)
-            clusters = partial(clustered, clusters=method.pose.clusters, seed=context.seed)
+            clusters = partial(_begun, first=turn == 1, clusters=self.clusters, seed=context.seed)
             found.append(method.gradient_phase(one, model, context, known=search, enter=clusters, band=limit))
             if self.passes:
                 after = f"after search {turn} of {self.turns}"
@@ -98,9 +102,21 @@ class Continued(Training):
 
     def planned(self, method: Composition, model: Model, context: BuildContext) -> tuple[Phase, ...]:
         """One phase."""
-        enter = partial(anew, method=method, context=context, start=1000) if self.fresh else None
+        enter = partial(anew, method=method, context=context, start=1000) if self.fresh else without_moments
         moving = ("rotation", "shift") if self.poses_move else ()
         return (method.gradient_phase(self, model, context, enter=enter, moving=moving),)
+
+
+def without_moments(state: State) -> State:
+    """The state as an optimiser that begins sees it: gradients of another loss, or at other poses, would damp its
+    steps for long, above all those of rows, which are taken once per pass."""
+    tensors = {name: t for name, t in state.tensors.items() if not name.startswith("adam.")}
+    table = {name: t for name, t in state.table.items() if not name.endswith((".first", ".second", ".steps"))}
+    return State(tensors, table, state.data)
+
+
+def _begun(state: State, first: bool, clusters: int, seed: int) -> State:
+    return clustered(without_moments(state) if first else state, clusters, seed)
 
 
 def _constant(band: int, progress: float) -> int:
@@ -110,8 +126,8 @@ def _constant(band: int, progress: float) -> int:
 def anew(state: State, method: Composition, context: BuildContext, start: int) -> State:
     """The state with the parameters of a network that has seen nothing; poses and all else that is known of particles
     stay. ``start``: which of the random beginnings that a seed has."""
-    device = next(iter(state.tensors.values())).device
-    kept = {name: t for name, t in state.tensors.items() if not name.startswith((PREFIX, "adam."))}
+    state, device = without_moments(state), next(iter(state.tensors.values())).device
+    kept = {name: t for name, t in state.tensors.items() if not name.startswith(PREFIX)}
     begun = {name: t.to(device) for name, t in initial_tensors(method.model(context, start)).items()}
     return State({**kept, **begun}, state.table, state.data)
 

@@ -38,7 +38,6 @@ class SearchedPose:
     mass: Annotated[Share, "of the posterior that is kept, by mass"] = 0.999
     shift_range: Annotated[Portion, "how far a molecule may be off centre, in boxes"] = 0.08
     polish: Annotated[Dimension, "steps from the finest grid to the top of the likelihood near it"] = 2
-    clusters: Annotated[Count, "of z, each searched against one map"] = 12
     turn_rate: Annotated[Positive, "length of a gradient step of a rotation, radians"] = 0.005
     shift_rate: Annotated[Positive, "length of a gradient step of a shift, pixels"] = 0.05
 
