@@ -136,6 +136,10 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
     given["auto"] = given["ppca"]
     given["covariance"] = ("z_dim=2", "choose=false", "columns=6", "subspace=4")
     given["classify"] = ("classes=2", "choose=false", "start_passes=3", "passes=3")
+    searched = ("phases.1.turns=1", "phases.2.turns=1", "pose.first_order=1", "pose.last_order=1", *TINY[:1])
+    for name in ("cryodrgn2", "cryodrgn-bnb", "drgnai"):
+        given[name] = ("epochs=1", "z_dim=1", *searched)
+    given["cryodrgn-bnb"] += ("phases.3.hidden=16",)
     given["refine"] = ("search_passes=1", "local_passes=1", "kept=2")
     given["classify-abinitio"] = (*given["refine"], "classes=2", "starts=1", "images=80", "apart_images=40")
     given["classify-abinitio"] += ("first_shells=4", "last_shells=5", "consensus_passes=1")

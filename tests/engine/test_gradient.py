@@ -136,9 +136,17 @@ def test_row_parameters_have_an_adam_of_their_own() -> None:
 
 def test_a_row_adam_may_differ() -> None:
     table = {"z": torch.zeros(N, 2, dtype=torch.float64)}
-    step = GradientStep(Model(), Adam(0.01), row_parameters=("z",), row_adam=Adam(0.5))
+    step = GradientStep(Model(), Adam(0.01), row_parameters=("z",), row_adams={"z": Adam(0.5)})
     state = run(step, passes=1, batch_size=N, table=table)
     torch.testing.assert_close(state.table["z"].abs(), torch.full((N, 2), 0.5, dtype=torch.float64), rtol=1e-3, atol=0)
+
+
+def test_known_rows_reach_the_model_and_are_kept() -> None:
+    def known(state: State, batch: harness.Batch, draws: object) -> dict:
+        return {"z": batch.particle[:, None].double() * torch.ones(2)}
+
+    state = run(GradientStep(Model(), Adam(0.1), moving=(), known=known), passes=1, batch_size=7)
+    assert state.table["z"].tolist() == [[float(i), float(i)] for i in range(N)]
 
 
 def test_the_state_shares_nothing_with_the_model() -> None:

@@ -29,8 +29,18 @@ POSED = {f"poses.{name}": value for name, value in {**REFINED, **STARTS}.items()
     },
     **{f"volumes.{name}": 1 for name in ("march_passes", "joint_passes")},
 }
-SEARCHED = {"classes": 2, "starts": 1, "images": 20, "apart_images": 10, "first_shells": 3, "last_shells": 4}
-SEARCHED |= {"batch_size": 20, "consensus_passes": 1, "start_band": 0.8, "joint_passes": 1}
+CLASSES_POSED = {"classes": 2, "starts": 1, "images": 20, "apart_images": 10, "first_shells": 3, "last_shells": 4}
+CLASSES_POSED |= {"batch_size": 20, "consensus_passes": 1, "start_band": 0.8, "joint_passes": 1}
+SEARCHED = {
+    "phases.1.turns": 2,
+    "phases.1.search_batch": 10,
+    "phases.1.batch_size": 10,
+    "phases.2.turns": 1,
+    "phases.2.clusters": 2,
+    "pose.first_order": 1,
+    "pose.last_order": 1,
+}
+SEARCHED_TOO = {**TINY_Z, **SEARCHED, "epochs": 2}
 JOBS = {
     "cryodrgn": {**TINY_Z, **ENCODER, "phases.0.march_start": 0.5},
     "autodecoder": TINY_Z,
@@ -44,8 +54,11 @@ JOBS = {
         **{"volume.shells": 3, "volume.degree": 1, "find_passes": 2, "settle_passes": 1, "samples": 2},
         **{"sampler.moves": 1, "sampler.jumps": 4, "sampler.jump_every": 1, "batch_size": 20},
     },
-    "classify-abinitio": {**REFINED, **SEARCHED, "start_passes": 2, "component_passes": 4, "passes": 2},
+    "classify-abinitio": {**REFINED, **CLASSES_POSED, "start_passes": 2, "component_passes": 4, "passes": 2},
     "classify": {**CLASSES, "classes": 3, "restarts": 0, "batch_size": 20, "start_band": 0.8},
+    "cryodrgn2": {**SEARCHED_TOO, **ENCODER},
+    "cryodrgn-bnb": {**SEARCHED_TOO, **ENCODER, "phases.3.hidden": 24},
+    "drgnai": SEARCHED_TOO,
 }
 MOMENTS = {
     "backprojection": (1,),
@@ -53,6 +66,8 @@ MOMENTS = {
     "hyper-molecule": (1, 3, 5),
     "classify": (2, 7, 12, 17),
     "classify-abinitio": (2, 9, 15, 20),
+    "cryodrgn2": (3, 8, 14),
+    "drgnai": (4, 9, 14),
 }
 """At which of the events of a run it is killed."""
 
@@ -81,7 +96,7 @@ def killed(star: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("method", JOBS)
 def test_killed_and_resumed(star: Path, killed: Path, tmp_path: Path, method: str) -> None:
     straight = train(star, configured(find_method(method), JOBS[method]), tmp_path / "straight", seed=7)
-    for path in sorted(killed.glob(f"{method}-*")):
+    for path in sorted(killed.glob(f"{method}-[0-9]*")):
         assert not Run.open(path).finished
         run = resume(path)
         assert run.finished
@@ -94,7 +109,7 @@ def test_killed_and_resumed(star: Path, killed: Path, tmp_path: Path, method: st
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("method", ["cryodrgn", "autodecoder", "neural-homogeneous"])
+@pytest.mark.parametrize("method", ["cryodrgn", "autodecoder", "neural-homogeneous", "cryodrgn-bnb"])
 def test_rebuilt_from_disk(star: Path, tmp_path: Path, method: str, precision: str) -> None:
     """The decoder from a run folder is the decoder in memory."""
     chosen = configured(find_method(method), {**JOBS[method], "precision": precision})

@@ -77,7 +77,7 @@ def test_methods_without_the_thing_say_so() -> None:
         ({"phases.1.passes": 1}, r"no setting 'phases.1.passes' \(did you mean 'phases.0.passes'\?\)"),
         ({"epochs": 0}, "epochs = 0: expected 1 or more"),
         ({"epochs": 2.5}, "epochs = 2.5: expected a whole number"),
-        ({"z_dim": 0}, "z_dim = 0: expected 1 or more"),
+        ({"z_dim": -1}, "z_dim = -1: expected 0 or more"),
         ({"learning_rate": float("inf")}, "learning_rate = inf: expected above 0"),
         ({"phases.0.march_start": 1.5}, "expected above 0, at most 1"),
         ({"update.beta1": 1.0}, "expected 0 or more, at most 1"),

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from hypermol.errors import ConfigError
-from hypermol.imaging import Lattice, random_rotations, slice_coordinates
+from hypermol.imaging import Lattice, fft3, random_rotations, slice_coordinates
 from hypermol.specs import BuildContext
 from hypermol.testing import VolumeContract, small_context
-from hypermol.volumes import FourierField
+from hypermol.volumes import FourierField, coarse_map
 
 
 class TestFourier(VolumeContract):
@@ -130,3 +130,15 @@ def blob_map():
     axis = torch.arange(16) - 8.0
     z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
     return torch.exp(-((x - 1) ** 2 + y**2 + (z + 1) ** 2) / 8)
+
+
+def test_a_coarse_map_has_the_transform_of_the_whole_one() -> None:
+    volume = FourierField(z_dim=1, hidden=16, layers=1).build(small_context())
+    z, box = torch.tensor([[0.7]]), volume.box
+    small = box - 4
+    whole, coarse = fft3(volume.maps(z)[0]), fft3(coarse_map(volume.values, box, small, z, torch.device("cpu")))
+    middle = slice(2, box - 2)
+    axis = torch.arange(small) - small // 2
+    z_, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
+    inside = (x**2 + y**2 + z_**2).double().sqrt().round() <= small // 2 - 1
+    torch.testing.assert_close(coarse[inside], whole[middle, middle, middle][inside], rtol=1e-4, atol=1e-4)

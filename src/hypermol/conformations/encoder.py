@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hypermol.conformations.none import NoConformationEstimator
 from hypermol.imaging import image_shifts, shift_phase
 from hypermol.networks import Linear
 from hypermol.posteriors import Hypotheses, diagonal_covariance, standard_normal_divergence
-from hypermol.specs import BuildContext, Count, register
+from hypermol.specs import BuildContext, Count, Dimension, register
 
 
 @register("conformation", "variational-encoder")
@@ -20,16 +21,20 @@ from hypermol.specs import BuildContext, Count, register
 class VariationalEncoder:
     """Residual MLP on the centred, phase-flipped, whitened Fourier image; one Monte Carlo sample of z in training."""
 
-    z_dim: Annotated[Count, "dimensions of z"] = 8
+    z_dim: Annotated[Dimension, "dimensions of z; 0: one map for all"] = 8
     hidden: Annotated[Count, "units of a layer"] = 256
     layers: Annotated[Count, "residual layers"] = 3
 
     words = "z, by a variational encoder"
-    z_from = "encoder"
+
+    @property
+    def z_from(self) -> str:
+        """See the room."""
+        return "encoder" if self.z_dim else "nothing"
 
     def build(self, context: BuildContext) -> nn.Module:
-        """The encoder network."""
-        return VariationalEncoderNetwork(self, context.points)
+        """The encoder network; nothing to infer where there is no z."""
+        return VariationalEncoderNetwork(self, context.points) if self.z_dim else NoConformationEstimator()
 
 
 class VariationalEncoderNetwork(nn.Module):

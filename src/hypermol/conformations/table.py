@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from torch import Tensor, nn
 
+from hypermol.conformations.none import NoConformationEstimator
 from hypermol.posteriors import Hypotheses
-from hypermol.specs import BuildContext, Count, NonNegative, Positive, register
+from hypermol.specs import BuildContext, Dimension, NonNegative, Positive, register
 
 
 @register("conformation", "table")
@@ -16,16 +17,20 @@ from hypermol.specs import BuildContext, Count, NonNegative, Positive, register
 class LatentTable:
     """A row of z for each particle, moved by gradient; prior N(0, 1) (maximum a posteriori)."""
 
-    z_dim: Annotated[Count, "dimensions of z"] = 8
+    z_dim: Annotated[Dimension, "dimensions of z; 0: one map for all"] = 8
     spread: Annotated[NonNegative, "deviation of the random start"] = 0.1
     learning_rate: Annotated[Positive, "of z, which moves once per pass: far above the network's"] = 0.05
 
     words = "z, from a table with a row per particle"
-    z_from = "table"
+
+    @property
+    def z_from(self) -> str:
+        """See the room."""
+        return "table" if self.z_dim else "nothing"
 
     def build(self, context: BuildContext) -> nn.Module:
-        """The estimator; its rows live in the particle table under "z"."""
-        return LatentTableEstimator()
+        """The estimator; its rows live in the particle table under "z". Nothing to infer where there is no z."""
+        return LatentTableEstimator() if self.z_dim else NoConformationEstimator()
 
 
 class LatentTableEstimator(nn.Module):

@@ -8,7 +8,7 @@ a pose table) live in ``State.table`` and have an Adam of their own, row by row.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import torch
@@ -22,6 +22,7 @@ from hypermol.errors import ConfigError
 from hypermol.specs import Decay, NonNegative, Positive, register
 
 PREFIX = "model."
+Known = Callable[[State, Any, Draws], dict[str, Tensor]]
 
 
 @dataclasses.dataclass
@@ -51,23 +52,30 @@ class Adam:
     words = "Adam"
 
 
+def _nothing(state: State, batch: Any, draws: Draws) -> dict[str, Tensor]:
+    return {}
+
+
 @dataclasses.dataclass(frozen=True)
 class GradientStep:
     """Adam steps on some of a module's parameters and on per-particle tables.
 
     ``moving``: names of the parameters that move, or of submodules whose parameters all move; None means all.
     ``row_parameters``: columns of ``State.table``, [N, ...], that move too: the batch's rows are handed to the
-    model in ``rows``. Their gradient is the particle's own, not a mean; ``row_adam`` (default: ``adam``) moves them,
-    with moments in ``<name>.first``, ``<name>.second`` and ``<name>.steps``. ``rate(progress)``: what the learning
-    rates are multiplied by, progress running from 0 to 1 over the phase's passes.
+    model in ``rows``. Their gradient is the particle's own, not a mean; ``row_adams[name]`` (default: ``adam``) moves
+    them, with moments in ``<name>.first``, ``<name>.second`` and ``<name>.steps``. ``known(state, batch, draws)``: rows
+    that the model is handed besides, found before the gradient is taken (read from the table, or by a pose search),
+    and kept in the table. ``rate(progress)``: what the learning rates are multiplied by, progress running from 0 to 1
+    over the phase's passes.
     """
 
     model: nn.Module
     adam: Adam
     moving: tuple[str, ...] | None = None
     row_parameters: tuple[str, ...] = ()
-    row_adam: Adam | None = None
     rate: Callable[[float], float] = lambda progress: 1.0
+    row_adams: Mapping[str, Adam] = dataclasses.field(default_factory=dict)
+    known: Known = _nothing
 
     def step(self, times: int = 1) -> Step:
         """The step for a Phase. Raises ConfigError where ``moving`` names nothing in the model."""
@@ -88,17 +96,17 @@ class GradientStep:
         values = {name: state.tensors[PREFIX + name] for name in carried}
         moving = {name: values[name].detach().requires_grad_() for name in names}
         rows = {name: _rows(state.table[name], batch.particle).requires_grad_() for name in self.row_parameters}
+        known = self.known(state, batch, draws)
         with torch.enable_grad():
-            outcome = torch.func.functional_call(self.model, {**values, **moving}, (batch, draws, rows))
+            outcome = torch.func.functional_call(self.model, {**values, **moving}, (batch, draws, {**known, **rows}))
         wanted = [*moving.values(), *rows.values()]
         found = torch.autograd.grad(outcome.loss, wanted, materialize_grads=True) if wanted else ()
         totals: dict[str, Any] = {f"gradient.{name}": gradient for name, gradient in zip(names, found)}
         totals["count"] = torch.full((), len(batch.particle), dtype=torch.float64, device=outcome.loss.device)
-        new_rows = dict(outcome.rows)
+        new_rows = {**known, **outcome.rows}
         for name, gradient in zip(rows, found[len(names) :]):
-            new_rows |= _moved_rows(
-                self._cooled(self.row_adam or self.adam, state), state, batch.particle, name, gradient
-            )
+            adam = self._cooled(self.row_adams.get(name, self.adam), state)
+            new_rows |= _moved_rows(adam, state, batch.particle, name, gradient)
         return Contribution(totals, new_rows, {"loss": outcome.loss.detach(), **outcome.info})
 
     def _apply(self, names: tuple[str, ...], state: State, totals: Totals) -> State:
@@ -189,6 +197,11 @@ def _moved_rows(adam: Adam, state: State, particle: Tensor, name: str, gradient:
         f"{name}.second": second,
         f"{name}.steps": steps,
     }
+
+
+def table_rows(state: State, particle: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
+    """What the table holds of some particles, of the columns that it has."""
+    return {name: _rows(state.table[name], particle) for name in names if name in state.table}
 
 
 def _moment(state: State, name: str, kind: str, particle: Tensor, like: Tensor) -> Tensor:

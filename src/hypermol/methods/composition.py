@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from hypermol.engine import Clock, Contribution, Draws, Phase, Program, State, Step, generator
-from hypermol.engine.gradient import PREFIX, Adam, GradientStep, Outcome, initial_tensors, install
+from hypermol.engine import Clock, Draws, Phase, Program, State, generator
+from hypermol.engine.gradient import Adam, GradientStep, Known, Outcome, initial_tensors, install, table_rows
 from hypermol.errors import ConfigError, DataError
 from hypermol.methods.method import Results
+from hypermol.methods.reading import POSE, own_consensus, reading
 from hypermol.objectives import negative_log_likelihood
 from hypermol.posteriors import Hypotheses
 from hypermol.specs import BuildContext, Count, NonNegative, Portion, Share, register
@@ -41,23 +44,37 @@ class Training:
         share = self.march_start + (1 - self.march_start) * min(1.0, progress / max(self.march_end, 1e-9))
         return max(2, min(largest, round(share * largest)))
 
+    def grown(self, method: Composition) -> Composition:
+        """The method as it goes on in and after this phase: with another network, say."""
+        return method
+
+    def check(self, method: Composition) -> None:
+        """Raises ConfigError where the phase does not fit the method."""
+
+    def planned(self, method: Composition, model: Model, context: BuildContext) -> tuple[Phase, ...]:
+        """The engine's phases that this one stands for."""
+        return (method.gradient_phase(self, model, context),)
+
     def rate(self, progress: float) -> float:
         """What the learning rate is multiplied by when ``progress`` (0 to 1) of the passes is over."""
         return min(1.0, (1 - progress) / max(self.cooling, 1e-9))
 
 
 class Model(nn.Module):
-    """The parts, called in turn: pose, conformation, volume, objective."""
+    """The parts, called in turn: pose, conformation, volume, objective. ``kept``: what training writes into the
+    particle table besides what it moves."""
 
-    def __init__(self, volume: Volume, pose: nn.Module, conformation: nn.Module, objective: Any) -> None:
+    def __init__(
+        self, volume: Volume, pose: nn.Module, conformation: nn.Module, objective: Any, kept: tuple[str, ...] = ()
+    ) -> None:
         super().__init__()
         self.volume: Volume = volume
-        self.pose, self.conformation, self.objective = pose, conformation, objective
+        self.pose, self.conformation, self.objective, self.kept = pose, conformation, objective, kept
 
     def priced(self, weight: float) -> Model:
         """The same parts with β times ``weight``."""
         objective = dataclasses.replace(self.objective, price=self.objective.price * weight)
-        return self if weight == 1 else Model(self.volume, self.pose, self.conformation, objective)
+        return self if weight == 1 else Model(self.volume, self.pose, self.conformation, objective, self.kept)
 
     def forward(self, batch: Any, draws: Draws, rows: dict[str, Tensor]) -> Outcome:
         """Loss summed over the batch's particles; info: negative log likelihood and divergence, summed."""
@@ -68,13 +85,17 @@ class Model(nn.Module):
         info: dict[str, Any] = {"nll": nll.mean(1).detach().sum()}
         if hypotheses.divergence is not None:
             info["divergence"] = hypotheses.divergence.detach().sum()
-        return Outcome(loss.sum(), {} if self.training else _estimates(nll, hypotheses), info)
+        found = _estimates(nll, hypotheses)
+        if self.training:
+            found = {name: row.detach() for name, row in found.items() if name in self.kept}
+        return Outcome(loss.sum(), found, info)
 
 
 def _estimates(nll: Tensor, hypotheses: Hypotheses) -> dict[str, Tensor]:
     found = {"log_likelihood": -nll.mean(1)}
-    if hypotheses.z is not None:
-        found["z"] = hypotheses.z[:, 0]
+    for name in ("rotation", "shift", "z"):
+        if (value := getattr(hypotheses, name)) is not None:
+            found[name] = value[:, 0]
     if hypotheses.z_covariance is not None:
         found["z_covariance"] = hypotheses.z_covariance[:, 0]
     return found
@@ -106,7 +127,8 @@ class Composition:
     @property
     def infers(self) -> str:
         """In words, for the table of methods."""
-        return _words(self.conformation)
+        what = _words(self.conformation)
+        return what if self.needs_poses else f"{_words(self.pose)}; {what}"
 
     @property
     def optimises(self) -> str:
@@ -126,48 +148,83 @@ class Composition:
                 f"{self.name}: the volume ({drawn.kind}) has z_dim = {drawn.z_dim}, the conformation ({found.kind}) "
                 f"{found.z_dim}; z_dim alone sets both, for example z_dim={max(drawn.z_dim, found.z_dim)}"
             )
+        for phase in self.phases:
+            phase.check(self)
 
-    def model(self, context: BuildContext) -> Model:
-        """The parts built; initial values are a function of the seed. Raises ConfigError where they do not fit."""
+    def model(self, context: BuildContext, start: int = 0) -> Model:
+        """The parts built; initial values are a function of the seed, and of ``start`` where a network begins anew.
+        Raises ConfigError where the parts do not fit."""
         self.check()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(context.seed)
+            torch.manual_seed(generator(context.seed, "network", start).initial_seed() if start else context.seed)
             volume, pose = self.volume.build(context), self.pose.build(context)
-            return Model(volume, pose, self.conformation.build(context), self.objective)
+            return Model(volume, pose, self.conformation.build(context), self.objective, self._kept)
 
     def program(self, context: BuildContext) -> Program:
         """The training phases (modules as built: in training mode), then one pass that reads off what was inferred."""
-        model = self.model(context)
-        moving_rows = ("z",) if self._rows_move else ()
-        largest = context.box // 2 - 1
-        phases = tuple(
-            Phase(
-                phase.name,
-                (self._gradient_step(phase, model, moving_rows),),
-                phase.passes,
-                phase.batch_size,
-                band_limit=None if phase.march_start >= 1 else _Band(phase, largest),
-            )
-            for phase in self.phases
-        )
-        reading = Step(_reader(model, moving_rows))
-        estimate = Phase.whole("estimate", reading, 1, 256)
-        return Program(lambda: self._initial(model, context), (*phases, estimate))
+        method, first, phases = self, self.model(context), list[Phase]()
+        model = first
+        for phase in self.phases:
+            grown = phase.grown(method)
+            if grown is not method:
+                method, model = grown, grown.model(context)
+            phases.extend(phase.planned(method, model, context))
+        estimate = Phase.whole("estimate", reading(model, context, POSE if self._finds_poses else ()), 1, 256)
+        return Program(lambda: self._initial(first, context), (*phases, estimate))
 
-    def _gradient_step(self, phase: Training, model: Model, moving_rows: tuple[str, ...]) -> Step:
-        rows = dataclasses.replace(self.update, learning_rate=self.conformation.learning_rate) if moving_rows else None
-        priced = model.priced(phase.divergence_weight)
-        return GradientStep(priced, self.update, None, moving_rows, rows, phase.rate).step()
+    def gradient_phase(
+        self,
+        phase: Training,
+        model: Model,
+        context: BuildContext,
+        known: Known | None = None,
+        moving: tuple[str, ...] = (),
+        enter: Callable[[State], State] | None = None,
+        band: Callable[[float], int] | None = None,
+    ) -> Phase:
+        """Passes of gradient steps. ``known``: see ``GradientStep``; by default poses that were found are read from the
+        table. ``moving``: columns of the table that move, besides z where it is a table."""
+        moving = (*moving, *(("z",) if self._z_moves else ()))
+        read = _Read(tuple(name for name in POSE if self._finds_poses and name not in moving))
+        adams = {name: dataclasses.replace(self.update, learning_rate=self._rate(name, context)) for name in moving}
+        step = GradientStep(
+            model.priced(phase.divergence_weight), self.update, None, moving, phase.rate, adams, known or read
+        ).step()
+        if band is None and phase.march_start < 1:
+            band = _Band(phase, context.box // 2 - 1)
+        start = enter or Phase.enter
+        return Phase(phase.name, (step,), phase.passes, phase.batch_size, band_limit=band, enter=start)
+
+    def _rate(self, name: str, context: BuildContext) -> float:
+        """Length of a gradient step of a column of the table, in its units."""
+        if name == "z":
+            return float(self.conformation.learning_rate)
+        return float(self.pose.turn_rate if name == "rotation" else self.pose.shift_rate * context.pixel_size)
 
     @property
-    def _rows_move(self) -> bool:
+    def final(self) -> Composition:
+        """The method as its last phase leaves it: what the final parameters belong to."""
+        return functools.reduce(lambda method, phase: phase.grown(method), self.phases, self)
+
+    @property
+    def _z_moves(self) -> bool:
         """Whether each particle's z is itself a parameter."""
         return getattr(self.conformation, "z_from", "encoder") == "table"
+
+    @property
+    def _finds_poses(self) -> bool:
+        """Whether poses are kept in the particle table."""
+        return not self.needs_poses
+
+    @property
+    def _kept(self) -> tuple[str, ...]:
+        """What training writes down: searches look for clusters of z."""
+        return ("z",) if self._finds_poses and not self._z_moves else ()
 
     def _initial(self, model: Model, context: BuildContext) -> State:
         data = {"box": context.box, "pixel_size": context.pixel_size, "points": context.points}
         state = State(tensors=initial_tensors(model), data=data, clock=Clock())
-        if self._rows_move:
+        if self._z_moves:
             shape = (context.count, self.conformation.z_dim)
             start = torch.randn(shape, generator=generator(context.seed, "z table"))
             state.table["z"] = self.conformation.spread * start
@@ -175,11 +232,14 @@ class Composition:
 
     def results(self, state: State, context: BuildContext) -> Results:
         """Estimates from the particle table; the map of a homogeneous volume, or at the median z."""
-        names: tuple[str, ...] = ("z", "z_covariance", "log_likelihood")
+        names: tuple[str, ...] = ("z", "z_covariance", "log_likelihood", *(POSE if self._finds_poses else ()))
         estimates = {name: state.table[name].cpu().numpy() for name in names if name in state.table}
         z = None if "z" not in estimates else state.table["z"].median(0).values[None]
         name = "map" if z is None else "map-at-median-z"
         maps, notes = {name: self.decoder(state, context)(z)[0].cpu()}, []
+        if self._finds_poses:
+            own = own_consensus(state)
+            return dataclasses.replace(own, estimates=estimates, maps={**maps, **own.maps})
         if context.consensus is not None:  # what a reader compares with
             try:
                 maps["consensus"] = context.consensus().cpu()
@@ -189,9 +249,19 @@ class Composition:
 
     def decoder(self, state: State, context: BuildContext) -> Any:
         """z [n, d] → maps [n, D, D, D], in float32 whatever was trained in; None for a homogeneous volume."""
-        model = self.model(dataclasses.replace(context, autocast=False))
+        model = self.final.model(dataclasses.replace(context, autocast=False))
         install(model, state).eval()
         return model.volume.to(next(iter(state.tensors.values())).device).maps
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    """Columns of the table, as far as it has them."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, state: State, batch: Any, draws: Draws) -> dict[str, Tensor]:
+        return table_rows(state, batch.particle, self.names)
 
 
 def _words(spec: Any) -> str:
@@ -206,21 +276,3 @@ class _Band:
 
     def __call__(self, progress: float) -> int:
         return self.phase.band_limit(progress, self.largest)
-
-
-def model_tensors(state: State) -> dict[str, Tensor]:
-    """The model's parameters and buffers, by their names in the module."""
-    return {n.removeprefix(PREFIX): t for n, t in state.tensors.items() if n.startswith(PREFIX)}
-
-
-def _reader(model: Model, moving_rows: tuple[str, ...]) -> Any:
-    """Contributes what the model infers: posterior mean and covariance of z, and the likelihood there."""
-
-    def contribute(state: State, batch: Any, draws: Draws) -> Contribution:
-        model.train(False)
-        rows = {name: state.table[name][batch.particle.to(state.table[name].device)] for name in moving_rows}
-        with torch.no_grad():
-            outcome = torch.func.functional_call(model, model_tensors(state), (batch, draws, rows))
-        return Contribution(rows={k: v for k, v in outcome.rows.items() if k not in moving_rows}, info=outcome.info)
-
-    return contribute

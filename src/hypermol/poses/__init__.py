@@ -6,6 +6,7 @@ from hypermol.poses.given import GivenPose, GivenPoseEstimator
 from hypermol.poses.grid_search import Candidates, SearchLevels, order_for, search_poses, shift_grid, shift_step
 from hypermol.poses.local_search import Posed, refine_poses
 from hypermol.poses.scored import ScoredImages, climb_step, compare_slices
+from hypermol.poses.searched import SearchedPose, SearchedPoseEstimator
 
 __all__ = [
     "Candidates",
@@ -16,6 +17,8 @@ __all__ = [
     "Posed",
     "ScoredImages",
     "SearchLevels",
+    "SearchedPose",
+    "SearchedPoseEstimator",
     "climb_step",
     "compare_slices",
     "contrast_posterior",

@@ -1,9 +1,10 @@
 """Maximum-likelihood search over all rotations and shifts, from a coarse grid at low resolution to a fine one.
 
 A grid over SO(3) is halved level by level (Zhong et al. 2020, appendix A) while the band limit grows. Bounds on what
-the shells left out can still change prune nothing at the noise of cryo-EM, so a fixed number of candidates is kept at
-each level (cryoDRGN2: Zhong et al. 2021, section 3.3). All rotations and shifts of the coarsest grid are compared in
-one matrix product; from there on each candidate's shift climbs by Fisher scoring instead of being halved too.
+the shells left out can still change prune nothing at the noise of cryo-EM, so at most a fixed number of candidates is
+kept at each level (cryoDRGN2: Zhong et al. 2021, section 3.3; ``pruning.py`` keeps fewer). All rotations and shifts of
+the coarsest grid are compared in one matrix product; from there on each candidate's shift climbs by Fisher scoring
+instead of being halved too.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from hypermol.imaging import (
     subdivide,
 )
 from hypermol.kernels import slice_grid
+from hypermol.poses.pruning import Pruning, within_bound, within_mass
 from hypermol.poses.scored import ScoredImages, cut
-from hypermol.shapes import Complex, Float, Int
+from hypermol.posteriors import Hypotheses
+from hypermol.shapes import Bool, Complex, Float, Int
 
 _DEGREES_TIMES_SHELLS = 31.0
 _PRODUCT_NUMBERS = 1 << 26  # of all rotations × shifts × images that are held at a time
@@ -36,9 +39,10 @@ class SearchLevels:
     """How fine a search begins and ends, and how many candidates live.
 
     first_order, last_order: of the rotation grid (2: 15°, 6: 0.94°). first_band: shells of the first level; they grow
-    by ``growth`` a level, up to ``band_limit`` (None: all). shift_range: fraction of the box that the molecule may be
-    off its centre, in each direction. kept: candidates after each level, the last number for all later ones. symmetry:
-    a point group of the volume; one of each set of equal poses is searched.
+    by ``growth`` a level, or, where ``linear``, by equal steps, up to ``band_limit`` (None: all). shift_range: fraction
+    of the box that the molecule may be off its centre, in each direction. kept: candidates after each level, the last
+    number for all later ones; a ``pruning`` by bound or by posterior ``mass`` keeps fewer where it can. symmetry: a
+    point group of the volume; one of each set of equal poses is searched.
     """
 
     first_order: int = 2
@@ -49,6 +53,9 @@ class SearchLevels:
     shift_range: float = 0.08
     kept: tuple[int, ...] = (24, 12, 6, 4)
     symmetry: str = "C1"
+    pruning: Pruning = "number"
+    mass: float = 0.999
+    linear: bool = False
 
     def __post_init__(self) -> None:
         """Raises ConfigError for levels that lead nowhere."""
@@ -62,7 +69,11 @@ class SearchLevels:
     def band(self, order: int, largest: int) -> int:
         """Shells that are compared at an order."""
         most = largest if self.band_limit is None else min(self.band_limit, largest)
-        return min(most, round(self.first_band * self.growth ** (order - self.first_order)))
+        level = order - self.first_order
+        if self.linear:
+            share = level / max(1, self.last_order - self.first_order)
+            return min(most, round(self.first_band + share * (most - self.first_band)))
+        return min(most, round(self.first_band * self.growth**level))
 
     def kept_after(self, order: int) -> int:
         """Candidates that go on from an order."""
@@ -93,18 +104,44 @@ class Candidates:
         values = (self.cell, self.rotation, self.shift_px, self.log_likelihood)
         return Candidates(*(value[torch.arange(len(row))[:, None], row] for value in values))
 
+    def only(self, kept: Bool[Tensor, "b h"]) -> Candidates:
+        """Without those that are not ``kept``: as few columns as the particle with the most needs; a candidate of
+        another that is left out has no likelihood, -inf, and no offspring has."""
+        value = self.log_likelihood.masked_fill(~kept, -math.inf)
+        return dataclasses.replace(self, log_likelihood=value).best(int(kept.sum(1).max()) if len(kept) else 1)
+
+    def hypotheses(self, pixel_size: float, count: int | None = None) -> Hypotheses:
+        """The best ``count`` (None: all) as weighted hypotheses, shifts in Å; weights sum to 1: 1 is a point."""
+        best = self.best(self.log_likelihood.shape[1] if count is None else count)
+        weight = best.log_likelihood.log_softmax(1)
+        return Hypotheses(rotation=best.rotation, shift=best.shift_px * pixel_size, log_weight=weight)
+
 
 def search_poses(
     images: ScoredImages, grid: Complex[Tensor, "z y x 1"], levels: SearchLevels = SearchLevels()
 ) -> Candidates:
     """The most likely poses of images against one volume (a ``volume_to_grid``)."""
     largest = images.lattice.band_limit
-    found = _coarsest(images.limit(levels.band(levels.first_order, largest)), grid, levels)
+    low = images.limit(levels.band(levels.first_order, largest))
+    found = _coarsest(low, grid, levels)
     for order in range(levels.first_order + 1, levels.last_order + 1):
+        found = _pruned(found, low, images, grid, levels)
         low = images.limit(levels.band(order, largest))
         found = _scored(low, grid, _finer(found, images, order), shift_step(low.lattice.band_limit, low.lattice.box))
         found = found.best(levels.kept_after(order))
     return found
+
+
+def _pruned(
+    found: Candidates, low: ScoredImages, images: ScoredImages, grid: Tensor, levels: SearchLevels
+) -> Candidates:
+    if levels.pruning == "number":
+        return found
+    if levels.pruning == "mass":
+        return found.only(within_mass(found.log_likelihood, levels.mass))
+    whole = images if levels.band_limit is None else images.limit(min(levels.band_limit, images.lattice.band_limit))
+    rotation, shift, _ = found.first
+    return found.only(within_bound(found.log_likelihood, low, whole, grid, rotation, shift))
 
 
 def _coarsest(images: ScoredImages, grid: Tensor, levels: SearchLevels) -> Candidates:
@@ -161,6 +198,7 @@ def _finer(found: Candidates, images: ScoredImages, order: int) -> Candidates:
 
 def _scored(images: ScoredImages, grid: Tensor, at: Candidates, reach_px: float) -> Candidates:
     value, shift = images.log_likelihood(grid, at.rotation, at.shift_px, reach_px)
+    value = value.masked_fill(at.log_likelihood == -math.inf, -math.inf)
     return dataclasses.replace(at, shift_px=shift, log_likelihood=value)
 
 

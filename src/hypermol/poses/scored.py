@@ -39,8 +39,15 @@ class ScoredImages:
     @property
     def shift_dim(self) -> int:
         """2, or 3 where images were taken at a tilt, which see the third component."""
-        flat = torch.eye(3, dtype=self.tilt.dtype, device=self.tilt.device)
-        return 2 if self.tilt.shape[1] == 1 and bool((self.tilt == flat).all()) else 3
+        return 3 if sees_depth(self.tilt) else 2
+
+    @property
+    def energy(self) -> Float[Tensor, " b"]:
+        """Σ w |X|²/σ² of each particle where the CTF is not 0: minus the log-likelihood of an empty volume, and so the
+        most that any volume can raise it by; float64."""
+        seen = self.weight > 0
+        power = self.numerator.abs().double().square() / self.weight.double().clamp(min=1e-300)
+        return torch.where(seen, power, 0).sum((1, 2))
 
     def take(self, rows: Int[Tensor, " r"]) -> ScoredImages:
         """Some particles, by their places."""
@@ -117,6 +124,12 @@ def compare_slices(
     weight = lattice.weight / batch.variance * batch.valid[..., None]
     match = (batch.images.conj() * slices * shift_phase(lattice.k, moved)).real * weight
     return match.double(), (slices.abs().square() * weight).double()
+
+
+def sees_depth(tilt: Float[Tensor, "b j 3 3"]) -> bool:
+    """Whether the images tell the third component of a shift: there are several, or they were taken at a tilt."""
+    flat = torch.eye(3, dtype=tilt.dtype, device=tilt.device)
+    return tilt.shape[1] > 1 or not bool((tilt == flat).all())
 
 
 def cut(grid: Complex[Tensor, "z y x c"], box: int, band_limit: int) -> Complex[Tensor, "a b c d"]:

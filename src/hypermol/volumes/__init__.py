@@ -1,6 +1,6 @@
 """Families of shapes V(k, z): a parametrisation turns z into something that can be projected."""
 
-from hypermol.volumes.base import Volume, half_ball
+from hypermol.volumes.base import Volume, coarse_map, half_ball
 from hypermol.volumes.basis import BasisVolume, HarmonicBasis
 from hypermol.volumes.conformation_basis import ConformationBasis
 from hypermol.volumes.expansion import Expansion
@@ -14,5 +14,6 @@ __all__ = [
     "FourierField",
     "HarmonicBasis",
     "Volume",
+    "coarse_map",
     "half_ball",
 ]

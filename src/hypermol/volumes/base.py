@@ -25,6 +25,10 @@ class Volume(nn.Module, ABC):
     def values(self, k: Float[Tensor, "n p 3"], z: Float[Tensor, "n d"] | None) -> Complex[Tensor, "n p"]:
         """V(k, z) at k (cycles/pixel, inside the circle of the lattice), with V(-k, z) = V(k, z)*."""
 
+    def forward(self, k: Tensor, z: Tensor | None) -> Tensor:
+        """``values``: so that a module with parameters from elsewhere can be called (``torch.func``)."""
+        return self.values(k, z)
+
     def slices(self, k: Float[Tensor, "*b p 3"], z: Float[Tensor, "*b d"] | None) -> Complex[Tensor, "*b p"]:
         """The same with any leading axes."""
         lead, points = k.shape[:-2], k.shape[-2]
@@ -42,6 +46,17 @@ def sampled_maps(values: Values, box: int, z: Tensor | None, device: torch.devic
     k, index = half_ball(box, device)
     rows = [None] if z is None else list(z.to(device)[:, None])
     return torch.stack([_map(values, box, k, index, row, chunk) for row in rows])
+
+
+def coarse_map(values: Values, box: int, small: int, z: Tensor | None, device: torch.device) -> Tensor:
+    """A map [d, d, d] over the same field of view in a box of ``small`` larger pixels: the same transform where both
+    have one, from as few values of the function as its shells hold. z [1, d] or None."""
+
+    def scaled(k: Tensor, z: Tensor | None) -> Tensor:
+        return values(k * (small / box), z)
+
+    with torch.no_grad():
+        return _map(scaled, small, *half_ball(small, device), z, 32768)
 
 
 def _map(values: Values, size: int, k: Tensor, index: Tensor, z: Tensor | None, chunk: int) -> Tensor:

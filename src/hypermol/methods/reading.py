@@ -1,0 +1,55 @@
+"""The last pass of a composition: what was inferred of each particle, and the back projection from poses it found."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hypermol.engine import Contribution, Deposit, Draws, State, Step
+from hypermol.engine.gradient import PREFIX, table_rows
+from hypermol.errors import DataError
+from hypermol.methods.backprojection import maps_and_words, results_of_maps
+from hypermol.methods.method import Results
+from hypermol.methods.pose_findings import findings
+from hypermol.reconstruction import Accumulators, insertion
+from hypermol.specs import BuildContext
+
+POSE = ("rotation", "shift")
+
+
+def reading(model: Any, context: BuildContext, poses: tuple[str, ...]) -> Step:
+    """Contributes what the model infers: posterior mean and covariance of z, and the likelihood there. ``poses``: the
+    columns of poses that were found; the images at these make a consensus map."""
+
+    def contribute(state: State, batch: Any, draws: Draws) -> Contribution:
+        model.train(False)
+        tensors = {n.removeprefix(PREFIX): t for n, t in state.tensors.items() if n.startswith(PREFIX)}
+        known = table_rows(state, batch.particle, ("z", *poses))
+        with torch.no_grad():
+            outcome = torch.func.functional_call(model, tensors, (batch, draws, known))
+        rows = {name: row for name, row in outcome.rows.items() if poses or name not in POSE}
+        totals: dict[str, Tensor | Deposit] = {}
+        if poses:
+            totals["sums"] = insertion(dataclasses.replace(batch, **{name: rows[name] for name in poses}))
+        return Contribution(totals, rows, outcome.info)
+
+    def apply(state: State, totals: dict[str, Tensor]) -> State:
+        try:
+            maps, words = maps_and_words(Accumulators.view(totals["sums"], context.box), context)
+        except DataError as error:  # an empty half-set, say: no reason to lose the run
+            note = f"no consensus map beside the results: {error}"
+            return State(state.tensors, state.table, {**state.data, "notes": [note]})
+        said = findings(maps["consensus"], maps["fsc_corrected"], state.table["rotation"])
+        return State({**state.tensors, **maps}, state.table, {**state.data, **words, "notes": list(said)})
+
+    return Step(contribute, apply) if poses else Step(contribute)
+
+
+def own_consensus(state: State) -> Results:
+    """The maps, curves and resolutions of the back projection from poses that were found, and what they warn of."""
+    if "consensus" not in state.tensors:
+        return Results(notes=tuple(state.data["notes"]))
+    return results_of_maps(state)
