@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-pose-search bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-pose-search bench-unknown-poses bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean
+
+METHODS ?= ppca-abinitio classify-abinitio:classes=10 cryodrgn2:z_dim=2
 
 # make demo: simulate a molecule that moves, reconstruct it, and write a report.
 demo: $(VENV)/.ready
@@ -59,6 +61,12 @@ bench-fast-engine: $(VENV)/.ready
 
 bench-abinitio: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.ab_initio
+
+# Tables 2, S3 and S4 of Zhong et al. 2020, 5,000 images each; goes on where it stopped. The paper's size: -n 50000.
+bench-unknown-poses: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.unknown_poses --methods $(METHODS)
+	$(BIN)/python -m hypermol.benchmarks.unknown_poses --methods $(METHODS) --tilts
+	$(BIN)/python -m hypermol.benchmarks.unknown_poses --methods $(METHODS) --noisy
 
 bench-pose-search: $(VENV)/.ready peers
 	$(BIN)/python -m hypermol.benchmarks.pose_search
