@@ -67,7 +67,7 @@ MOMENTS = {
     "classify": (2, 7, 12, 17),
     "classify-abinitio": (2, 9, 15, 20),
     "cryodrgn2": (3, 8, 14),
-    "drgnai": (4, 9, 14),
+    "drgnai": (4, 9, 11),
 }
 """At which of the events of a run it is killed."""
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
 from hypermol.benchmarks.measure import free_folder, hypermol, simulated
-from hypermol.maps import MapAlignment, align_maps, read_map, refine_alignment
+from hypermol.maps import MapAlignment, align_maps, refine_alignment
 from hypermol.methods import rebuild
 from hypermol.metrics import fsc, pose_scores, resolution
 from hypermol.runs import Run
@@ -87,9 +87,7 @@ def _row(chosen: argparse.Namespace, name: str, method: str, seed: int) -> dict[
 def compared(run: Run, truth: Truth, count: int) -> dict[str, Any]:
     """Resolutions of maps (px), errors of poses, and what z knows of the motion."""
     found = rebuild(run)
-    consensus = run.volumes / "consensus.mrc"
-    centre = read_map(consensus)[0] if consensus.exists() else found.map_of(0)
-    frame = align_maps(centre.float(), truth.mean_map().float())
+    frame = align_maps(found.consensus().float(), truth.mean_map().float())
     together, apart = [], []
     for particle in truth.sample(count):
         map_, exact = found.map_of(int(particle)).float(), truth.map(int(particle)).float()

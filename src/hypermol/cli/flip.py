@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,8 +29,8 @@ def flip(
     """
     from hypermol.cli.say import say
     from hypermol.maps import other_hand, read_map, write_map
-    from hypermol.methods import run_particles
-    from hypermol.particles import optics_of, read_particles
+    from hypermol.methods import optics_found, posed_particles, run_method
+    from hypermol.particles import read_particles
     from hypermol.runs import Run
 
     if out.exists():
@@ -41,18 +40,15 @@ def flip(
         say(f"poses of the other hand: {out}")
     elif source.is_dir():
         run = Run.open(source)
-        particles = run_particles(run)
-        found = run.estimates() if (run.path / "estimates.npz").exists() else {}
-        if "rotation" in found:
-            particles = dataclasses.replace(particles, rotation=found["rotation"], shift=found["shift"])
+        particles = posed_particles(run)
         _refuse_tilts(particles)
         for path in sorted(run.volumes.glob("*.mrc")):
             map_, pixel_size = read_map(path)
             write_map(out / "volumes" / path.name, other_hand(map_), pixel_size)
         if particles.has_poses:
             name = f"particles{particles.path.suffix}"
-            refined = found if (run.path / name).exists() else {}  # by this run, which wrote them into its file
-            _write_poses(particles, out / name, **optics_of(refined))
+            found = run.estimates() if (run.path / "estimates.npz").exists() else {}
+            _write_poses(particles, out / name, **optics_found(run_method(run), found))
         say(f"maps and poses of the other hand: {out}")
     else:
         map_, pixel_size = read_map(source)

@@ -37,7 +37,7 @@ def select(
     import numpy as np
 
     from hypermol.cli.say import say
-    from hypermol.methods import run_particles
+    from hypermol.methods import particles_left
     from hypermol.particles import write_selection
     from hypermol.runs import Run
 
@@ -46,7 +46,7 @@ def select(
     if density and cluster is None:
         raise ConfigError("--density goes with --cluster")
     opened = Run.open(run)
-    found = run_particles(opened)
+    found = particles_left(opened)  # a run that finds poses has written them
     keep = np.zeros(found.count, dtype=bool)
     if particles is not None:
         keep[numbers(particles, found.count, "particle")] = True
@@ -59,8 +59,8 @@ def select(
     say(f"{len(indices)} of {found.count} particles: {out}")
     if found.document is None:
         say("a stack holds no poses and no CTF: those of a .pkl file are not in it")
-    home = opened.config["input"].get("datadir") or found.path.parent
-    if found.document is not None and out.resolve().parent != found.path.parent:
+    home = opened.config["input"].get("datadir") or Path(opened.config["input"]["particles"]).parent
+    if found.document is not None and out.resolve().parent != Path(home):
         say(f"the image names in it still count from {home}: read it with --datadir {home}, or move it there")
 
 

@@ -227,7 +227,9 @@ def _entered(phase: Phase, state: State) -> State:
     if state.clock.entered:
         return state
     clock = state.clock
+    device = next(iter(state.tensors.values())).device if state.tensors else None
     state = phase.enter(state)
+    state = state if device is None else state.to(device)  # what a phase begins with may be made on the host
     state.clock, clock.entered = clock, True
     return state
 

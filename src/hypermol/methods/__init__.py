@@ -6,7 +6,14 @@ from hypermol.methods.given import without_places
 from hypermol.methods.job import Conduct
 from hypermol.methods.method import Method, Results
 from hypermol.methods.rebuild import Trained, rebuild
-from hypermol.methods.record import finds_poses, posed_particles, run_method, run_particles
+from hypermol.methods.record import (
+    finds_poses,
+    optics_found,
+    particles_left,
+    posed_particles,
+    run_method,
+    run_particles,
+)
 from hypermol.methods.relocate import relocate
 from hypermol.methods.settings import Setting, configured, settings_of
 from hypermol.methods.train import resume, train
@@ -23,6 +30,8 @@ __all__ = [
     "configured",
     "find_method",
     "finds_poses",
+    "optics_found",
+    "particles_left",
     "posed_particles",
     "rebuild",
     "relocate",

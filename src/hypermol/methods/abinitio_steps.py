@@ -106,7 +106,7 @@ class Steps:
         mirror images, which only images of one particle at several tilts tell apart."""
         unseen = batch.take(torch.nonzero(batch.half == 1)[:, 0])
         maps = [state.tensors[f"{FOUND}{number}"] for number in range(self.settings.starts)]
-        tilted = ScoredImages.of(unseen).shift_dim == 3
+        tilted = ScoredImages.of(unseen).tells_hand
         values = [self._likelihood(state, unseen, own) for own in maps]
         mirrored = [self._likelihood(state, unseen, _mirrored(own)) for own in maps] if tilted else values
         count = values[0].new_tensor([float(unseen.size), float(tilted)])
@@ -129,7 +129,7 @@ class Steps:
             more = (found[best] - found[starts + best]) / max(count, 1)
             maps = maps if more >= 0 else _mirrored(maps)
             words.append(f"the hand is that of the tilts: {abs(more):.2f} nats per particle beside its mirror image")
-        return State({}, {}, {**state.data, "notes": words}), rebox(maps, self.context.box)
+        return State({}, {}, {**state.data, "notes": words, "hand_known": bool(tilted)}), rebox(maps, self.context.box)
 
     def _likelihood(self, state: State, batch: Any, maps: Tensor) -> Tensor:
         """Of images at their best poses, any class."""

@@ -42,7 +42,7 @@ class ClassifyAbInitio:
 
     name: str = "classify-abinitio"
     source: str = "Scheres et al. 2007, Nat. Methods 4:27; Lyumkis et al. 2013 (FREALIGN); Punjani et al. 2017"
-    classes: Annotated[int, Bounds(1)] = 3
+    classes: Annotated[int, Bounds(1), "how many"] = 3
     starts: Annotated[Dimension, "random beginnings of the consensus map, the best chosen by half set 2"] = 2
     apart_starts: Annotated[Dimension, "random beginnings of all class maps at once, without a consensus"] = 2
     first_shells: Annotated[Count, "resolution of a start, in shells (cycles per box)"] = 10
@@ -133,7 +133,7 @@ class ClassifyAbInitio:
     def _consensus(self, context: BuildContext, seen: int) -> list[Phase]:
         """One map of all particles, ab initio, and their poses."""
         steps = MapSteps(self, context)
-        refining = RefineSteps(dataclasses.replace(self, mask="auto"), context)
+        refining = RefineSteps(dataclasses.replace(self, mask="auto", contrast=False), context)
         found, seen = start_phases(self, steps, context, seen)
 
         def choose(state: State, totals: dict[str, Tensor]) -> State:

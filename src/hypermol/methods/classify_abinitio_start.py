@@ -54,7 +54,7 @@ class Beginning:
 
     def chosen(self, state: State, totals: dict[str, Tensor]) -> State:
         """Go on with what half set 2 is likelier under."""
-        at_poses, apart, count = totals["likelihood"].tolist()
+        (at_poses, apart), count = totals["likelihood"][:2].tolist(), float(totals["likelihood"][-2])  # as they stand
         lead = (at_poses - apart) / max(count, 1)
         better, worse = (FROM_CONSENSUS, FROM_NOTHING) if lead >= 0 else (FROM_NOTHING, FROM_CONSENSUS)
         words = (
@@ -68,12 +68,14 @@ class Beginning:
         )
 
     def from_random(self, state: State) -> State:
-        """Both halves begin with the maps grown from random poses, laid onto the largest in power, each of either hand:
-        images tell neither the hand of a class nor how it is turned."""
+        """Both halves begin with the maps grown from random poses, laid onto the largest in power, each of either hand
+        where there are no tilts: images tell neither the hand of a class nor how it is turned."""
         maps = rebox(state.tensors[APART], self.context.box)
         first = int(maps.square().flatten(1).sum(1).argmax())
         limit = min(int(state.data["band"]), self.context.box // 2 - 1)
-        laid = [m if k == first else align_maps(m, maps[first], band_limit=limit).aligned for k, m in enumerate(maps)]
+        free = not state.data.get("hand_known", False)
+        fitted = (align_maps(map_, maps[first], band_limit=limit, either_hand=free).aligned for map_ in maps)
+        laid = [maps[first] if place == first else map_ for place, map_ in enumerate(fitted)]
         aligned = torch.stack(laid).to(maps)
         return self._begun(state, torch.stack([aligned, aligned]))
 

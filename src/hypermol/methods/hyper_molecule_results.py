@@ -40,7 +40,7 @@ def results(settings: Any, state: State, context: BuildContext) -> Results:
         estimates |= {"z": z.mean((1, 2)), "z_covariance": _covariance(z)}
     followed = torch.cat([turn, shift, z], -1).movedim(-1, 1)
     rhat, size = split_rhat(followed), effective_sample_size(followed)
-    estimates["rhat"] = torch.where(rhat.isnan(), 1.0, rhat).amax(1)
+    estimates["rhat"] = rhat.nan_to_num(nan=math.inf).amax(1)  # a chain that never moved has not converged
     estimates["effective_samples"] = torch.where(size.isnan(), 0.0, size).amin(1)
     arrays = {name: value.numpy().astype(np.float32) for name, value in estimates.items()}
     metrics, notes = _figures(settings, state, rhat, size, shifts)

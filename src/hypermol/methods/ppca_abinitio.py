@@ -57,11 +57,11 @@ class PosedPrincipalVolumes:
         return self.volumes.maps_by
 
     def check(self) -> None:
-        """Raises ConfigError for a focus mask: where a found map lies is not known before it is found."""
+        """Raises ConfigError for a focus mask: poses move, and the map with them."""
         if self.volumes.mask not in ("auto", "sphere"):
             raise ConfigError(
-                f"{self.name}: volumes.mask = {self.volumes.mask} cannot lie on a map that is still to be found; run "
-                f"-m {AUTO.name} with it on the particles that this run leaves"
+                f"{self.name}: volumes.mask = {self.volumes.mask} cannot lie on a map whose poses are still to be "
+                f"found; run -m {AUTO.name} with it on the particles that this run leaves"
             )
 
     def program(self, context: BuildContext) -> Program:

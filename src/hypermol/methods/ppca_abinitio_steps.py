@@ -99,10 +99,13 @@ class Steps:
         return dataclasses.replace(state, tensors={**state.tensors, "places": places})
 
     def finished(self, state: State, totals: dict[str, Tensor]) -> State:
-        """As of ``ppca``; and what the poses say against themselves."""
+        """As of ``ppca``, but for the half means and their FSC, which are those of the halves' own models: later poses
+        come from a map of all particles. And what the poses say against themselves."""
         after = self.volumes.finished(state, totals)
-        said = findings(after.tensors["joint"][0], after.tensors["fsc"][0], state.table["rotation"])
-        return dataclasses.replace(after, data={**after.data, "notes": [*state.data.get("notes", ()), *said]})
+        apart = {"half_means": state.tensors["maps"][:, 0], "fsc": state.tensors["fsc"]}
+        said = findings(after.tensors["joint"][0], apart["fsc"][0], state.table["rotation"])
+        notes = [*state.data.get("notes", ()), *said]
+        return dataclasses.replace(after, tensors={**after.tensors, **apart}, data={**after.data, "notes": notes})
 
     def _by_model(self, state: State, batch: Any, move: Any) -> Poses:
         """New poses of each particle under the model of its half, or the one of all; shifts in Å."""

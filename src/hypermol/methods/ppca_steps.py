@@ -47,7 +47,7 @@ BEYOND = 5  # shells beyond those in which the halves agree that are still looke
 @dataclasses.dataclass
 class Steps:
     """State: maps [2, C, D, D, D] of the halves, joint [C, D, D, D], power and fsc [C, S], mask; data: band;
-    marching, whether it grows; held_out.
+    marching, whether it grows (it does where nothing is said); held_out.
 
     ``settings``: a ``PrincipalVolumes``.
     """
@@ -187,7 +187,7 @@ class Steps:
         """As it is, until the phase in which it grows: to Nyquist by its last pass but one, or as far as the halves
         agree on a component. Beyond that images say nothing of z."""
         band, last = int(state.data["band"]), self.context.box // 2 - 1
-        if not state.data["marching"]:
+        if not state.data.get("marching", True):
             return band
         left = max(1, self.settings.march_passes - 2 - state.clock.pass_index)
         agreed = max((first_below(curve, 0.143) for curve in tensors["fsc"][1:]), default=0)

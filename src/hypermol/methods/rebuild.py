@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hypermol.engine import RunStore, choose_device
 from hypermol.errors import ConfigError
-from hypermol.maps import write_map
+from hypermol.maps import read_map, write_map
 from hypermol.methods.context import stored_context
 from hypermol.methods.near import NearbyImages
 from hypermol.methods.record import run_method
@@ -39,6 +39,11 @@ class Trained:
         """The map [D, D, D] at a particle's z; the one map of a homogeneous method."""
         z = torch.from_numpy(self.latent()[[particle]]).float() if self.has_latent else None
         return self.decode(z)[0].cpu()
+
+    def consensus(self) -> Tensor:
+        """The run's own consensus map [D, D, D]; where it has none, that of its first particle."""
+        path = self.run.volumes / "consensus.mrc"
+        return read_map(path)[0] if path.exists() else self.map_of(0)
 
     def latent(self) -> np.ndarray:
         """z of each particle, [N, d]. Raises ConfigError for a method without z."""

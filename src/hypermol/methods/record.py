@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypermol import __version__
 from hypermol.errors import DataError
 from hypermol.methods.catalogue import METHODS
 from hypermol.methods.given import Given
-from hypermol.particles import Particles, Preparation
+from hypermol.particles import Particles, Preparation, optics_of
 from hypermol.runs import Run
 from hypermol.specs import from_dict, to_dict
 
@@ -55,6 +56,21 @@ def run_particles(run: Run) -> Particles:
 def finds_poses(method: Any) -> bool:
     """Whether the poses in a run's estimates are the method's own."""
     return bool(getattr(method, "finds_poses", not method.needs_poses))
+
+
+def optics_found(method: Any, estimates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
+    """Contrast and defocus that go into a particle file (``write_posed``): of methods that refine them for others."""
+    return optics_of(estimates) if getattr(method, "writes_optics", False) else {}
+
+
+def particles_left(run: Run) -> Particles:
+    """The particle file that a run wrote with the poses it found, as a file; else the one that it was given."""
+    given = Given.in_config(run.config["input"])
+    written = run.path / f"particles{given.particles.suffix}"
+    if not finds_poses(run_method(run)) or not written.exists():
+        return run_particles(run)
+    folder = given.datadir or given.particles.parent
+    return dataclasses.replace(given, particles=written, datadir=folder, poses=None, images=None).read()
 
 
 def posed_particles(run: Run) -> Particles:

@@ -44,6 +44,7 @@ class Refine:
     infers = "pose, by search"
     optimises = "maximum likelihood of poses, closed-form posterior of the map, in turns"
     needs_poses = False
+    writes_optics = True
     fewest_per_half = 10
 
     @property

@@ -15,8 +15,8 @@ from hypermol.methods.given import Given
 from hypermol.methods.job import Conduct, Job, make_ready
 from hypermol.methods.masks import settled_mask
 from hypermol.methods.method import Results
-from hypermol.methods.record import run_config, run_method, run_particles, run_preparation
-from hypermol.particles import Particles, Preparation, check_preparation, optics_of, write_posed
+from hypermol.methods.record import optics_found, run_config, run_method, run_particles, run_preparation
+from hypermol.particles import Particles, Preparation, check_preparation, write_posed
 from hypermol.runs import Run, refuse_existing
 
 
@@ -114,7 +114,7 @@ def _write_results(run: Run, job: Job, results: Results, state: State, conduct: 
     if "rotation" in results.estimates and job.particles.document is not None:
         out = run.path / f"particles{job.particles.path.suffix}"
         found = results.estimates
-        write_posed(job.particles, found["rotation"], found["shift"], out, **optics_of(found))
+        write_posed(job.particles, found["rotation"], found["shift"], out, **optics_found(job.method, found))
         conduct.report({"event": "note", "text": f"the particles with the poses found: {out}"})
     run.volumes.mkdir(exist_ok=True)
     for name, volume in results.maps.items():

@@ -39,8 +39,11 @@ def refine_poses(
     and goes to its top, at most two steps away; shifts take a step of Fisher's scoring at each pose. A round that
     finds nothing better leaves the pose as it was: the likelihood never falls.
     """
-    rows, step = torch.arange(len(rotation)), math.radians(step_deg)
-    best, value = (rotation, shift_px), torch.full((len(rotation),), -math.inf, dtype=torch.float64)
+    rows, step = torch.arange(len(rotation), device=rotation.device), math.radians(step_deg)
+    best, value = (
+        (rotation, shift_px),
+        torch.full((len(rotation),), -math.inf, dtype=torch.float64, device=rotation.device),
+    )
     for _ in range(rounds):
         reach = max(0.25, step * images.lattice.box / 4)
         turns = _star().to(rotation) * step

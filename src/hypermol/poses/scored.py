@@ -42,6 +42,12 @@ class ScoredImages:
         return 3 if sees_depth(self.tilt) else 2
 
     @property
+    def tells_hand(self) -> bool:
+        """Whether some particle was seen at two different tilts: its mirror image would have been tilted the other
+        way."""
+        return bool((self.tilt != self.tilt[:, :1]).any())
+
+    @property
     def energy(self) -> Float[Tensor, " b"]:
         """Σ w |X|²/σ² of each particle where the CTF is not 0: minus the log-likelihood of an empty volume, and so the
         most that any volume can raise it by; float64."""

@@ -53,5 +53,5 @@ def _remainder(component: Tensor, fields: Tensor) -> Tensor:
         gram = (fields * weight) @ fields.T
         gram = gram + DAMPING * gram.diagonal().mean().clamp(min=1e-30) * torch.eye(len(gram)).to(gram)
         left = component - torch.linalg.solve(gram, (fields * weight) @ component) @ fields
-        weight = 1 / (left.square() + (SOFT * component).square().mean()).sqrt()
+        weight = 1 / (left.square() + (SOFT * component).square().mean()).sqrt().clamp(min=1e-30)
     return left

@@ -168,7 +168,7 @@ def _into_frame_of(truth: Truth, trained: Trained) -> Callable[[Tensor], Tensor]
     """What takes a map of the run into the truth's frame: the rotation, shift and hand of its consensus map."""
     if not has_found_poses(trained):
         return lambda map_: map_
-    frame = align_maps(_back_projection(trained)["consensus map"], truth.mean_map().float())
+    frame = align_maps(trained.consensus().float(), truth.mean_map().float())
     return lambda map_: frame.lay(map_.float())
 
 

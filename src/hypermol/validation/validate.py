@@ -17,7 +17,7 @@ import numpy as np
 from hypermol.atomic import write_text
 from hypermol.engine import InterruptedRun
 from hypermol.errors import ConfigError
-from hypermol.methods import Conduct, run_method
+from hypermol.methods import Conduct, finds_poses, run_method
 from hypermol.plain import plain
 from hypermol.runs import Run
 from hypermol.validation.agreement import agreement_of_runs
@@ -118,10 +118,10 @@ def _strongest(motion: Motion) -> dict[str, Any] | None:
 
 def _require_inferred(run: Run) -> None:
     method = run_method(run)
-    if not method.needs_poses:
+    if finds_poses(method):
         raise ConfigError(
             f"{run.path}: {method.name} finds poses, so that two of its runs have frames of their own and cannot be "
-            "compared yet; its half maps are of independent halves already (resolution in metrics.json)"
+            f"compared yet; validate a run of -m auto on the particles that it left ({run.path}/particles.*)"
         )
     if told(method):
         raise ConfigError(
