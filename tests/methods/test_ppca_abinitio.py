@@ -1,6 +1,7 @@
 """Principal volumes with poses that are not known, or known badly."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from small import hinge, spearman
 from hypermol.errors import ConfigError
 from hypermol.imaging import rotvec_to_matrix
 from hypermol.maps import read_map
-from hypermol.methods import configured, find_method, posed_particles, rebuild, train
+from hypermol.methods import configured, find_method, particles_left, posed_particles, rebuild, train
 from hypermol.metrics import pose_scores
-from hypermol.particles import read_particles, write_posed
+from hypermol.particles import read_particles, write_posed, write_selection
+from hypermol.validation import validate_run
 
 FILE = {"begin": "file", "conformations": 2, "volumes.z_dim": 3, "volumes.passes": 5, "volumes.march_passes": 3}
 
@@ -51,6 +53,21 @@ def test_maps_near_a_z_are_at_the_poses_found(from_poor_poses):
     np.testing.assert_allclose(written.rotation, found["rotation"], atol=1e-4)
     map_, consensus = rebuild(run).map_of(0), read_map(run.volumes / "consensus.mrc")[0]
     assert float(torch.corrcoef(torch.stack([map_.flatten(), consensus.flatten()]))[0, 1]) > 0.8
+
+
+def test_a_selection_has_the_poses_found(from_poor_poses):
+    run, _, _ = from_poor_poses
+    left = particles_left(run)
+    np.testing.assert_allclose(left.rotation, run.estimates()["rotation"], atol=1e-4)
+    write_selection(left, [3, 5], run.path / "two.star")
+    two = read_particles(run.path / "two.star", Path(run.config["input"]["particles"]).parent)
+    np.testing.assert_allclose(two.rotation, left.rotation[[3, 5]], atol=1e-6)
+
+
+def test_it_is_not_validated_as_if_its_poses_were_given(from_poor_poses):
+    run, _, _ = from_poor_poses
+    with pytest.raises(ConfigError, match="finds poses"):
+        validate_run(run)
 
 
 def test_a_focus_mask_is_refused():

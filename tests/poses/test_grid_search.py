@@ -22,6 +22,13 @@ def errors(found, truth, batch):
     return angle, off
 
 
+def test_only_different_tilts_of_one_particle_tell_the_hand(tmp_path):
+    _, _, images, _ = simulated(tmp_path / "flat", n=2, snr=1.0)
+    _, _, pairs, _ = simulated(tmp_path / "pairs", n=2, snr=1.0, tilts_deg=(0.0, 45.0))
+    _, _, leaning, _ = simulated(tmp_path / "leaning", n=2, snr=1.0, tilts_deg=(45.0,))
+    assert [one.tells_hand for one in (images, pairs, leaning)] == [False, True, False]
+
+
 def test_poses_are_found_from_nothing(single):
     truth, batch, images, grid = single
     found = search_poses(images, grid, LEVELS)

@@ -50,6 +50,11 @@ class HyperMolecule:
     needs_poses = False
 
     @property
+    def fewest_per_half(self) -> int:
+        """Particles of each half set that the search for a beginning needs."""
+        return self.search.fewest_per_half if self.start == "search" else 0
+
+    @property
     def microbatch(self) -> int:
         """Particles per contribution."""
         return self.batch_size

@@ -40,11 +40,11 @@ def results(settings: Any, state: State, context: BuildContext) -> Results:
         estimates |= {"z": z.mean((1, 2)), "z_covariance": _covariance(z)}
     followed = torch.cat([turn, shift, z], -1).movedim(-1, 1)
     rhat, size = split_rhat(followed), effective_sample_size(followed)
-    estimates["rhat"] = rhat.nan_to_num(nan=math.inf).amax(1)  # a chain that never moved has not converged
+    estimates["rhat"] = torch.where(rhat.isnan(), math.inf, rhat).amax(1)  # a chain that never moved has not converged
     estimates["effective_samples"] = torch.where(size.isnan(), 0.0, size).amin(1)
     arrays = {name: value.numpy().astype(np.float32) for name, value in estimates.items()}
     metrics, notes = _figures(settings, state, rhat, size, shifts)
-    return Results(arrays, _maps(settings, state, context), metrics, {}, notes)
+    return Results(arrays, _maps(settings, state, context), metrics, {}, (*state.data.get("notes", ()), *notes))
 
 
 def decoder(settings: Any, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:

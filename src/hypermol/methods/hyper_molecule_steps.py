@@ -59,7 +59,8 @@ class Steps:
     def entered(self, state: State) -> State:
         """Only what a search may have found."""
         kept = {f"start_{name}": state.table[name] for name in ("rotation", "shift") if name in state.table}
-        return State({}, kept, self.initial().data)
+        said = {"notes": state.data["notes"]} if "notes" in state.data else {}
+        return State({}, kept, {**self.initial().data, **said})
 
     def begin(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """Poses near the given ones, or at random; z from its prior."""

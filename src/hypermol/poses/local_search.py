@@ -40,10 +40,8 @@ def refine_poses(
     finds nothing better leaves the pose as it was: the likelihood never falls.
     """
     rows, step = torch.arange(len(rotation), device=rotation.device), math.radians(step_deg)
-    best, value = (
-        (rotation, shift_px),
-        torch.full((len(rotation),), -math.inf, dtype=torch.float64, device=rotation.device),
-    )
+    value = torch.full((len(rotation),), -math.inf, dtype=torch.float64, device=rotation.device)
+    best = rotation, shift_px
     for _ in range(rounds):
         reach = max(0.25, step * images.lattice.box / 4)
         turns = _star().to(rotation) * step
