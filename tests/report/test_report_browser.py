@@ -137,7 +137,8 @@ def test_sheets_change_between_projections_and_slices(page):
 @pytest.mark.parametrize("width", [360, 820, 1600])
 def test_nothing_overflows(page, width):
     page.set_viewport_size({"width": width, "height": 900})
-    page.wait_for_timeout(300)
+    page.wait_for_function(f"document.documentElement.scrollWidth <= {width}", timeout=10_000)
+    page.wait_for_timeout(300)  # and it stays so
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

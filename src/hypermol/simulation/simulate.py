@@ -69,8 +69,8 @@ def _simulate_into(folder: Path, recipe: Recipe, molecule: Molecule, progress: P
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
     partial = out.parent / f".{out.name}.{os.getpid()}.partial"
-    (partial / "atoms").mkdir(parents=True)
     try:
+        (partial / "atoms").mkdir(parents=True)  # a keyboard's signal may come from here on
         yield partial
         if out.exists():
             out.rmdir()
