@@ -66,10 +66,10 @@ MOMENTS = {
     "hyper-molecule": (1, 3, 5),
     "classify": (2, 7, 12, 17),
     "classify-abinitio": (2, 9, 15, 20),
-    "cryodrgn2": (3, 8, 14),
-    "drgnai": (4, 9, 11),
+    "cryodrgn2": (3, 7, 11),
+    "drgnai": (2, 4, 6),
 }
-"""At which of the events of a run it is killed."""
+"""At which of the events of a run it is killed: one for each pass at least, more on a slow machine."""
 
 
 @pytest.fixture(scope="module")
