@@ -1,13 +1,15 @@
 """The hand of a map found from images alone: free without tilts, that of the tilts with them."""
 
+import numpy as np
 import pytest
 import torch
 
 from hypermol.engine import Draws, State
-from hypermol.maps import align_maps, other_hand, read_map
+from hypermol.maps import align_maps, low_pass, other_hand, read_map, write_map
 from hypermol.methods import Conduct, configured, find_method, train
 from hypermol.methods.abinitio_steps import FOUND, Steps
 from hypermol.methods.context import build_context
+from hypermol.metrics import pose_scores
 from hypermol.particles import ImageSource, read_particles
 from hypermol.simulation import Recipe, Truth, simulate
 
@@ -61,3 +63,24 @@ def test_found_from_tilt_pairs(tmp_path, seed):
     found = align_maps(read_map(run.volumes / "consensus.mrc")[0], Truth.load(tmp_path / "data").map(0).float())
     assert not found.mirrored
     assert found.correlation > 0.8
+
+
+def test_tilt_pairs_among_flat_particles(tmp_path):
+    """Batches of flat particles alone come before those with tilt pairs."""
+    recipe = Recipe.named("homogeneous", n=60, box=24, snr=2.0, shift_px=1.0, seed=4, tilts_deg=(0.0, 45.0))
+    simulate(recipe, tmp_path / "data")
+    truth = Truth.load(tmp_path / "data")
+    lines = (tmp_path / "data" / "particles.star").read_text().splitlines()
+    kept = [line for line in lines if "tilt1" not in line or int(line.rsplit("-", 1)[1]) >= 30]
+    star = tmp_path / "data" / "mixed.star"
+    star.write_text("\n".join(kept) + "\n")
+    particles = read_particles(star)
+    assert (particles.count, particles.images, particles.shift_dim) == (60, 90, 3)
+    write_map(tmp_path / "rough.mrc", low_pass(truth.map(0).float(), 8.0, 32.0), truth.pixel_size)
+    small = {"reference": str(tmp_path / "rough.mrc"), "search_passes": 1, "local_passes": 1, "batch_size": 20}
+    run = train(star, configured(find_method("refine"), small), tmp_path / "run", seed=0)
+    found = run.estimates()
+    assert found["shift"].shape == (60, 3)
+    errors = pose_scores(found["rotation"], truth.rotation).overall.rotation_deg
+    assert np.median(errors[:30]) < 10
+    assert np.median(errors[30:]) < 10

@@ -1,5 +1,7 @@
 """Poses by search: found wherever they are, with tilts too, and as likely as the best of a whole fine grid."""
 
+import dataclasses
+
 import pytest
 import torch
 from known_molecule import simulated
@@ -63,6 +65,25 @@ def test_one_pose_serves_all_images_of_a_tilt_pair(tmp_path):
     angle, off = errors(found, truth, batch)
     assert float(angle.median()) < 1.5 * spacing_deg(5)
     assert float(off.median()) < 0.4
+
+
+def test_flat_particles_among_tilt_pairs_are_found_as_if_alone(tmp_path):
+    truth, batch, images, grid = simulated(tmp_path / "data", n=40, snr=1.0, shift_px=2.0, tilts_deg=(0.0, 45.0))
+    flat = torch.arange(40) < 20
+    weight, numerator = images.weight.clone(), images.numerator.clone()
+    weight[flat, 1], numerator[flat, 1] = 0, 0
+    mixed = dataclasses.replace(images, weight=weight, numerator=numerator)
+    assert (mixed.tell_depth == ~flat).all()
+    found = search_poses(mixed, grid, LEVELS)
+    alone = ScoredImages(
+        *(part[flat, :1] for part in (numerator, weight, images.tilt, images.image_shift_px)), images.lattice
+    )
+    same = search_poses(alone, grid, LEVELS)
+    worst = (found.log_likelihood[flat, 0] - same.log_likelihood[:, 0]).min()
+    assert float(worst) > -0.5  # nats: the coarsest level climbs along shifts where there is depth, else not
+    assert (found.shift_px[flat, 0, 2] == 0).all()
+    angle, _ = errors(found, truth, batch)
+    assert float(angle[~flat].median()) < 1.5 * spacing_deg(5)
 
 
 def test_without_noise_all_are_found(tmp_path):

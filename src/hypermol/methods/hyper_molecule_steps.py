@@ -173,9 +173,8 @@ class Steps:
             return rotation[:, None], shift
         if self.settings.start != "random":
             return batch.rotation.double()[:, None], batch.shift.double()
-        several = batch.tilt.shape[1] > 1
         quaternion = draws.normal("anywhere", self.settings.sampler.chains, 4, dtype=torch.float64)
-        shift = self._prior.shift_spread * draws.normal("anywhere, shift", 2 + several, dtype=torch.float64)
+        shift = self._prior.shift_spread * draws.normal("anywhere, shift", batch.shift_dim, dtype=torch.float64)
         return quaternion_to_matrix(quaternion), shift
 
     def _target(self, coefficients: Tensor, batch: Any) -> BasisTarget:

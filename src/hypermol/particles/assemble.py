@@ -27,6 +27,7 @@ class Tables:
     tilt: torch.Tensor | None
     image_shift: torch.Tensor | None
     half: torch.Tensor
+    shift_dim: int
 
 
 def tables(particles: Particles, device: str | torch.device) -> Tables:
@@ -44,6 +45,7 @@ def tables(particles: Particles, device: str | torch.device) -> Tables:
         tilt=move(particles.tilt),
         image_shift=move(particles.image_shift),
         half=torch.as_tensor(particles.half, dtype=torch.int64).to(device),
+        shift_dim=particles.shift_dim,
     )
 
 
@@ -88,6 +90,7 @@ def assemble(
         lattice=lattice,
         pixel_size=pixel_size,
         optics=optics,
+        shift_dim=known.shift_dim,
     )
 
 

@@ -29,6 +29,7 @@ class Batch:
     tilt         Float32[B, J, 3, 3];  image_shift Float32[B, J, 2] in Å
     half         Int64[B], 0 or 1
     optics       CTF of batch shape [B, J] that ``ctf`` was made from, or None
+    shift_dim    components of a shift that the whole data set tells: 3 where it has particles seen at a tilt, else 2
     lattice, pixel_size   of these images (after any Fourier crop), Å
     """
 
@@ -45,6 +46,7 @@ class Batch:
     lattice: Lattice
     pixel_size: float
     optics: CTF | None = None
+    shift_dim: int = 2
 
     @property
     def size(self) -> int:

@@ -91,6 +91,13 @@ class Particles:
         """Whether rotations (and shifts) are known."""
         return self.rotation is not None
 
+    @property
+    def shift_dim(self) -> int:
+        """Components of a shift that the images tell: 3 where any was taken at a tilt (A_ij ≠ 1) or any particle has
+        several, else 2. A flat image among them leaves the depth of its particle as it is."""
+        tilted = self.tilt is not None and not (self.tilt == np.eye(3)).all()
+        return 3 if tilted or self.images > self.count else 2
+
     @cached_property
     def images_per_particle(self) -> NDArray[np.int64]:
         """How many images each particle has, int64 [N]."""

@@ -176,7 +176,8 @@ def _coarsest(images: ScoredImages, grid: Tensor, levels: SearchLevels) -> Candi
 
 
 def _with_depth(images: ScoredImages, grid: Tensor, levels: SearchLevels, found: Candidates) -> Candidates:
-    """Candidates of one image at several depths along its view, scored by all images of the particle."""
+    """Candidates of one image at several depths along its view, scored by all images of the particle; at one depth
+    where that is its only view: candidates that differ in nothing seen would crowd out others."""
     reach, step = levels.shift_range * images.lattice.box, shift_step(images.lattice.band_limit, images.lattice.box)
     depth = torch.arange(-math.ceil(reach / step), math.ceil(reach / step) + 1).to(found.shift_px) * step
     flat = found.shift_px[:, :, None].expand(-1, -1, len(depth), -1)
@@ -184,7 +185,8 @@ def _with_depth(images: ScoredImages, grid: Tensor, levels: SearchLevels, found:
     shift = (images.tilt[:, :1].mT[:, :, None] @ seen[..., None])[..., 0].flatten(1, 2)
     cell = found.cell[:, :, None].expand(-1, -1, len(depth)).flatten(1)
     rotation = found.rotation[:, :, None].expand(-1, -1, len(depth), -1, -1).flatten(1, 2)
-    unscored = Candidates(cell, rotation, shift, shift.new_zeros(shift.shape[:2]))
+    offered = torch.where(images.tell_depth[:, None] | (depth == 0), 0.0, -math.inf).to(shift)
+    unscored = Candidates(cell, rotation, shift, offered.repeat(1, found.cell.shape[1]))
     return _scored(images, grid, unscored, step).best(levels.kept_after(levels.first_order))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hypermol.imaging import Lattice, image_rotations, image_shifts, shift_phase, slice_coordinates
 from hypermol.kernels import Correlation, correlate_poses, slice_grid
-from hypermol.shapes import Complex, Float, Int
+from hypermol.shapes import Bool, Complex, Float, Int
 
 if TYPE_CHECKING:
     from hypermol.particles import Batch
@@ -21,31 +21,34 @@ _MARGIN = 2  # nodes beyond the band of a grid that was cut: those of the corner
 @dataclass(frozen=True, eq=False)
 class ScoredImages:
     """B particles of J images as the likelihood of a pose needs them: C X w/σ² and C² w/σ², [B, J, P]; 0 where there
-    is no image. tilt [B, J, 3, 3]; image_shift_px [B, J, 2]."""
+    is no image. tilt [B, J, 3, 3]; image_shift_px [B, J, 2]; shift_dim: components of a particle's shift, 2 or 3."""
 
     numerator: Complex[Tensor, "b j p"]
     weight: Float[Tensor, "b j p"]
     tilt: Float[Tensor, "b j 3 3"]
     image_shift_px: Float[Tensor, "b j 2"]
     lattice: Lattice
+    shift_dim: int = 2
 
     @staticmethod
     def of(batch: Batch) -> ScoredImages:
         """The images of a batch; its poses are not looked at."""
         scaled = batch.ctf * batch.lattice.weight / batch.variance * batch.valid[..., None]
         shift = batch.image_shift / batch.pixel_size
-        return ScoredImages(scaled * batch.images, scaled * batch.ctf, batch.tilt, shift, batch.lattice)
-
-    @property
-    def shift_dim(self) -> int:
-        """2, or 3 where images were taken at a tilt, which see the third component."""
-        return 3 if sees_depth(self.tilt) else 2
+        pixels = scaled * batch.images, scaled * batch.ctf
+        return ScoredImages(*pixels, batch.tilt, shift, batch.lattice, batch.shift_dim)
 
     @property
     def tells_hand(self) -> bool:
         """Whether some particle was seen at two different tilts: its mirror image would have been tilted the other
         way."""
-        return bool((self.tilt != self.tilt[:, :1]).any())
+        return bool(self.tell_depth.any())
+
+    @property
+    def tell_depth(self) -> Bool[Tensor, " b"]:
+        """Which particles were seen at two different tilts, so that their images tell how deep they lie."""
+        seen = (self.weight > 0).any(-1)
+        return (seen & (self.tilt != self.tilt[:, :1]).flatten(2).any(-1)).any(1)
 
     @property
     def energy(self) -> Float[Tensor, " b"]:
@@ -58,19 +61,19 @@ class ScoredImages:
     def take(self, rows: Int[Tensor, " r"]) -> ScoredImages:
         """Some particles, by their places."""
         kept = self.numerator[rows], self.weight[rows], self.tilt[rows], self.image_shift_px[rows]
-        return ScoredImages(*kept, self.lattice)
+        return ScoredImages(*kept, self.lattice, self.shift_dim)
 
     def coarser(self, band_limit: int, box: int) -> ScoredImages:
         """The same images up to a shell, in a box of fewer, larger pixels over the same field of view."""
         low = self.limit(band_limit)
         shift = self.image_shift_px * (box / self.lattice.box)
-        return ScoredImages(low.numerator, low.weight, low.tilt, shift, low.lattice.in_box(box))
+        return ScoredImages(low.numerator, low.weight, low.tilt, shift, low.lattice.in_box(box), self.shift_dim)
 
     def limit(self, band_limit: int) -> ScoredImages:
         """The same images up to a shell."""
         lattice = self.lattice.limit(band_limit)
         numerator, weight = self.numerator[..., : lattice.size], self.weight[..., : lattice.size]
-        return ScoredImages(numerator, weight, self.tilt, self.image_shift_px, lattice)
+        return ScoredImages(numerator, weight, self.tilt, self.image_shift_px, lattice, self.shift_dim)
 
     def log_likelihood(
         self,
@@ -130,12 +133,6 @@ def compare_slices(
     weight = lattice.weight / batch.variance * batch.valid[..., None]
     match = (batch.images.conj() * slices * shift_phase(lattice.k, moved)).real * weight
     return match.double(), (slices.abs().square() * weight).double()
-
-
-def sees_depth(tilt: Float[Tensor, "b j 3 3"]) -> bool:
-    """Whether the images tell the third component of a shift: there are several, or they were taken at a tilt."""
-    flat = torch.eye(3, dtype=tilt.dtype, device=tilt.device)
-    return tilt.shape[1] > 1 or not bool((tilt == flat).all())
 
 
 def cut(grid: Complex[Tensor, "z y x c"], box: int, band_limit: int) -> Complex[Tensor, "a b c d"]:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from hypermol.imaging import quaternion_to_matrix, s2s2_to_matrix
 from hypermol.poses.grid_search import SearchLevels, order_for
 from hypermol.poses.pruning import Pruning
-from hypermol.poses.scored import sees_depth
 from hypermol.posteriors import Hypotheses
 from hypermol.shapes import Float
 from hypermol.specs import BuildContext, Count, Dimension, Portion, Positive, Share, register
@@ -74,7 +73,7 @@ class SearchedPoseEstimator(nn.Module):
             rotation, shift = orthonormal(rows["rotation"]), rows["shift"]
         else:
             rotation = quaternion_to_matrix(draws.normal("rotation", 4))
-            shift = rotation.new_zeros(len(rotation), 3 if sees_depth(batch.tilt) else 2)
+            shift = rotation.new_zeros(len(rotation), batch.shift_dim)
         return Hypotheses(rotation=rotation[:, None], shift=shift[:, None], differentiable=True)
 
 
