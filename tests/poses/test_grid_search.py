@@ -81,7 +81,7 @@ def test_flat_particles_among_tilt_pairs_are_found_as_if_alone(tmp_path):
     same = search_poses(alone, grid, LEVELS)
     worst = (found.log_likelihood[flat, 0] - same.log_likelihood[:, 0]).min()
     assert float(worst) > -0.5  # nats: the coarsest level climbs along shifts where there is depth, else not
-    assert (found.shift_px[flat, 0, 2] == 0).all()
+    assert float(found.shift_px[flat, 0, 2].abs().max()) < 1e-6
     angle, _ = errors(found, truth, batch)
     assert float(angle[~flat].median()) < 1.5 * spacing_deg(5)
 
