@@ -28,13 +28,13 @@ from hypermol.kernels import volume_to_grid
 from hypermol.metrics import PoseErrors, align_poses, nearest_equivalents, pose_errors
 from hypermol.particles import ImageSource, Particles, Preparation, read_particles
 from hypermol.particles.star import StarDocument
-from hypermol.poses import ScoredImages, SearchLevels, order_for, refine_poses, search_poses
+from hypermol.poses import ScoredImages, SearchLevels, refine_poses, search_poses
 from hypermol.reconstruction import Accumulators, first_below, form_maps, insertion
 from hypermol.runs import Run
 
 ENOUGH, FOLDS = 20, 10
 LARGEST_BOX = 64
-FIRST_ORDER, REACH = 2, 0.05
+REACH = 0.05
 SHARES = (10, 25, 50, 75, 90)
 NEAR_DEG = 10.0
 
@@ -142,10 +142,9 @@ def held_out(particles: Particles) -> tuple[np.ndarray, np.ndarray, dict[str, An
 def _searched(batch: Any, map_: torch.Tensor, band: int) -> tuple[np.ndarray, np.ndarray]:
     """The most likely pose of each particle of a batch."""
     images, grid = ScoredImages.of(batch.limit(band)), volume_to_grid(map_)
-    last = max(FIRST_ORDER, order_for(band))
-    levels = SearchLevels(FIRST_ORDER, last, min(6, band), shift_range=REACH)
+    levels = SearchLevels.up_to(band, REACH)
     rotation, shift, _ = search_poses(images, grid, levels).first
-    rotation, shift, _ = refine_poses(images, grid, rotation, shift, spacing_deg(last) / 2)
+    rotation, shift, _ = refine_poses(images, grid, rotation, shift, spacing_deg(levels.last_order) / 2)
     return rotation.numpy(), (shift * batch.pixel_size).numpy()
 
 

@@ -24,7 +24,6 @@ from hypermol.poses import ScoredImages, SearchLevels, order_for, refine_poses, 
 from hypermol.reconstruction import ClassInsertion, first_below, insertion
 from hypermol.specs import BuildContext
 
-FIRST_ORDER, FIRST_BAND = 2, 6
 AGREEMENT, BEYOND, PACE = 0.143, 4, 4
 """As in ``refine_steps``: the band grows beyond what the halves agree on, by so many shells a pass at most."""
 SEARCHED = 0.02  # share of the particles that change class in a pass of searches, which are not worth their cost then
@@ -52,14 +51,13 @@ class Steps:
     def search(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """Each half with its own maps, every pose anew in every class."""
         band = int(state.data["band"])
-        last, keep = max(FIRST_ORDER, order_for(band)), 2 * self.settings.hypotheses
-        kept = tuple(max(keep, self.settings.kept >> level) for level in range(last - FIRST_ORDER + 1))
-        reach = self.settings.shift_range
-        levels = SearchLevels(FIRST_ORDER, last, min(FIRST_BAND, band), shift_range=reach, kept=kept)
+        own = self.settings
+        levels = SearchLevels.up_to(band, own.shift_range, own.kept, least=2 * own.hypotheses)
+        apart_deg = 2 * spacing_deg(levels.last_order)
 
         def find(images: ScoredImages, rows: Tensor, grid: Tensor, label: int) -> Found:
             found = search_poses(images, grid, levels)
-            return _climbed(images, grid, *apart(found, self.settings.hypotheses, 2 * spacing_deg(last)), band, 1)
+            return _climbed(images, grid, *apart(found, own.hypotheses, apart_deg), band, 1)
 
         return self._halves(state, batch, find)
 

@@ -17,7 +17,6 @@ from hypermol.poses import Candidates, ScoredImages, SearchLevels, order_for, re
 from hypermol.reconstruction import without_rigid_motion
 from hypermol.specs import BuildContext
 
-FIRST_ORDER, FIRST_BAND = 2, 6
 KEPT = (12, 6, 3)
 """Candidates under each conformation; what is left of all is compared with z integrated out."""
 ROUNDS = 2  # of the climb; every pass goes on where the last one stopped
@@ -128,10 +127,7 @@ class Steps:
 
     def _search(self, state: State, images: ScoredImages, grid: Tensor, known: Poses) -> Poses:
         """The best, z integrated out, of the poses that are likely under each conformation and the one known."""
-        band = int(state.data["band"])
-        last = max(FIRST_ORDER, order_for(band))
-        reach = self.settings.poses.shift_range
-        levels = SearchLevels(FIRST_ORDER, last, min(FIRST_BAND, band), shift_range=reach, kept=KEPT)
+        levels = SearchLevels.up_to(int(state.data["band"]), self.settings.poses.shift_range, KEPT)
         one = torch.ones(1).to(grid)
         maps = ((grid * torch.cat([one, place.to(grid)])).sum(-1, keepdim=True) for place in state.tensors["places"])
         found: list[Candidates] = [search_poses(images, map_, levels) for map_ in maps]

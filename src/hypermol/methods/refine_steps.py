@@ -36,7 +36,6 @@ from hypermol.specs import BuildContext
 
 BEYOND = 4  # shells beyond those in which the half maps agree that poses are still compared in
 AGREEMENT = 0.143
-FIRST_ORDER = 2
 INDEPENDENCE, REASON = "models", "each half set was aligned to its own map, beyond the resolution they began with"
 POSES = ("rotation", "shift", "log_likelihood")
 DAMPED = 1.5
@@ -103,10 +102,8 @@ class Steps:
     def search(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """Every pose anew."""
         band = int(state.data["band"])
-        last = max(FIRST_ORDER, order_for(band))
-        kept = tuple(max(2, self.settings.kept >> level) for level in range(last - FIRST_ORDER + 1))
-        reach, symmetry = self.settings.shift_range, self.settings.symmetry
-        levels = SearchLevels(FIRST_ORDER, last, min(6, band), shift_range=reach, kept=kept, symmetry=symmetry)
+        own = self.settings
+        levels = SearchLevels.up_to(band, own.shift_range, own.kept, symmetry=own.symmetry)
 
         def find(images: ScoredImages, rows: Tensor, grid: Tensor) -> Found:
             return search_poses(images, grid, levels).first

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,6 +32,7 @@ from hypermol.posteriors import Hypotheses
 from hypermol.shapes import Bool, Complex, Float, Int
 
 _DEGREES_TIMES_SHELLS = 31.0
+KEPT = (24, 12, 6, 4)
 _PRODUCT_NUMBERS = 1 << 26  # of all rotations × shifts × images that are held at a time
 
 
@@ -51,7 +53,7 @@ class SearchLevels:
     growth: float = 1.6
     band_limit: int | None = None
     shift_range: float = 0.08
-    kept: tuple[int, ...] = (24, 12, 6, 4)
+    kept: tuple[int, ...] = KEPT
     symmetry: str = "C1"
     pruning: Pruning = "number"
     mass: float = 0.999
@@ -65,6 +67,24 @@ class SearchLevels:
             raise ConfigError(
                 f"search: band, growth and candidates must be at least 1, shifts at least 0, found {self}"
             )
+
+    @classmethod
+    def up_to(
+        cls,
+        band: int,
+        shift_range: float,
+        kept: int | tuple[int, ...] = KEPT,
+        least: int = 2,
+        coarser: int = 0,
+        **more: Any,
+    ) -> SearchLevels:
+        """From the first order to the one that ``band`` shells can tell apart, or ``coarser`` by so many orders.
+        ``kept``: as a number, halved from level to level down to ``least``."""
+        first = cls.first_order
+        last = max(first, order_for(band) - coarser)
+        if isinstance(kept, int):
+            kept = tuple(max(least, kept >> level) for level in range(last - first + 1))
+        return cls(first, last, min(cls.first_band, band), shift_range=shift_range, kept=kept, **more)
 
     def band(self, order: int, largest: int) -> int:
         """Shells that are compared at an order."""
