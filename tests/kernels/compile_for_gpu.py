@@ -15,10 +15,20 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from hypermol.kernels import columns_triton, moments_triton, separate_triton, slice_insert_triton
+from hypermol.kernels import columns_triton, correlate_triton, moments_triton, separate_triton, slice_insert_triton
 
 IMAGES = dict.fromkeys(("numerator", "weight", "rotation", "k", "grid", "k3", "values", "first", "second"), "*fp32")
-TYPES = {**IMAGES, "places": "*fp32", "out": "*fp32", "half": "*i64", "size": "fp32", "width": "i32", "box": "fp32"}
+TYPES = {
+    **IMAGES,
+    "places": "*fp32",
+    "out": "*fp32",
+    "half": "*i64",
+    "size": "fp32",
+    "turn": "fp32",
+    "shift": "*fp32",
+    "width": "i32",
+    "box": "fp32",
+}
 TYPES |= dict.fromkeys(("gram", "projection", "power", "overlap"), "*fp64")
 KERNELS: list[tuple[Any, dict[str, int], dict[str, str]]] = [
     (moments_triton._slice, {"channels": 1, "lanes": 1, "block": 128}, {}),
@@ -31,6 +41,7 @@ KERNELS: list[tuple[Any, dict[str, int], dict[str, str]]] = [
     (slice_insert_triton._slice, {"channels": 1, "lanes": 1, "block": 512}, {}),
     (slice_insert_triton._insert, {"floats": 2, "numbers": 2, "lanes": 2, "block": 256}, {}),
     (slice_insert_triton._insert, {"floats": 1, "numbers": 1, "lanes": 1, "block": 512}, {}),
+    (correlate_triton._correlate, {"block": 256}, {"out": "*fp64", "width": "i32"}),
     (columns_triton._insert, {"lanes": 8, "block": 128}, {"width": "fp32"}),
 ]
 

@@ -4,12 +4,24 @@ import math
 
 import pytest
 import torch
+from interpreter import interpreted
 
 from hypermol.errors import ConfigError
 from hypermol.imaging import Lattice, random_rotations, shift_phase, slice_coordinates
-from hypermol.kernels import correlate_poses, correlate_reference, slice_grid, volume_to_grid
+from hypermol.kernels import Correlation, correlate_poses, correlate_reference, slice_grid, volume_to_grid
 
 BOX = 16
+
+
+def by_triton(grid, numerator, weight, rotation, shift, k, box):
+    """The GPU's kernel in Triton's interpreter."""
+    out = interpreted("correlate_triton").correlate_poses(grid, numerator, weight, rotation, shift, k, 2 * box)
+    return Correlation(out[..., 0], out[..., 1:3], out[..., 3:6], out[..., 6])
+
+
+@pytest.fixture(params=["compiled", "triton"])
+def correlate(request):
+    return correlate_poses if request.param == "compiled" else by_triton
 
 
 @pytest.fixture(params=[torch.float32, torch.float64], ids=["float32", "float64"])
@@ -58,30 +70,30 @@ def test_information_is_the_curvature_at_the_true_pose_without_noise(asked):
     torch.testing.assert_close(found.information[..., :2], (behind - ahead) / (2 * step), rtol=1e-6, atol=1e-4)
 
 
-def test_compiled_agrees_with_the_reference(asked):
-    found = correlate_poses(*asked, BOX)
+def test_compiled_agrees_with_the_reference(asked, correlate):
+    found = correlate(*asked, BOX)
     tolerance = 1e-5 if asked[-1].dtype == torch.float32 else 1e-11
     plain = correlate_reference.correlate_poses(*asked, 2 * BOX)
     for one, other in zip((found.overlap, found.gradient, found.information, found.power), plain, strict=True):
         torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * float(other.abs().max()))
 
 
-def test_a_cut_of_the_grid_serves_a_band_that_it_holds(asked):
+def test_a_cut_of_the_grid_serves_a_band_that_it_holds(asked, correlate):
     grid, numerator, weight, rotation, shift, k = asked
     low = k[k.norm(dim=1) * BOX < 2.9]
     few = numerator[:, : len(low)], weight[:, : len(low)], rotation, shift, low, BOX
     cut = grid[8:24, 8:24, :9].contiguous()
-    torch.testing.assert_close(correlate_poses(cut, *few).overlap, correlate_poses(grid, *few).overlap)
+    torch.testing.assert_close(correlate(cut, *few).overlap, correlate(grid, *few).overlap)
     plain = correlate_reference.correlate_poses(cut, *few[:-1], 2 * BOX)[0]
     torch.testing.assert_close(plain, correlate_poses(grid, *few).overlap, rtol=1e-4, atol=1e-3)
     with pytest.raises(ConfigError, match="does not hold"):
         correlate_poses(cut, numerator, weight, rotation, shift, k, BOX)
 
 
-def test_a_pose_that_is_not_finite_shows(asked):
+def test_a_pose_that_is_not_finite_shows(asked, correlate):
     grid, numerator, weight, rotation, shift, k = asked
     rotation = rotation.clone()
     rotation[1, 2] = math.nan
-    found = correlate_poses(grid, numerator, weight, rotation, shift, k, BOX).overlap
+    found = correlate(grid, numerator, weight, rotation, shift, k, BOX).overlap
     assert torch.isnan(found[1, 2])
     assert torch.isfinite(found).sum() == 11

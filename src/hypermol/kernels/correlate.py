@@ -10,7 +10,7 @@ from torch import Tensor
 from hypermol.errors import ConfigError
 from hypermol.kernels import correlate_reference as reference
 from hypermol.kernels.checks import check_images
-from hypermol.kernels.compiled import as_array, compiled_runs, loops
+from hypermol.kernels.compiled import as_array, compiled_runs, loops, on_gpu, triton_runs
 from hypermol.shapes import Complex, Float
 
 
@@ -50,6 +50,8 @@ def correlate_poses(
         raise ConfigError(f"poses: {tuple(rotation.shape)} rotations and {tuple(shift.shape)} shifts do not agree")
     if len(k) and oversampling * box * float(k.norm(dim=1).max()) > grid.shape[0] // 2 - 1:
         raise ConfigError(f"a grid of {grid.shape[0]} nodes does not hold this band of a box of {box} px")
+    if triton_runs(grid, numerator, weight, rotation, shift, k):
+        return _of(on_gpu("correlate").correlate_poses(grid, numerator, weight, rotation, shift, k, oversampling * box))
     if not compiled_runs(grid, numerator, weight, rotation, shift, k):
         found = reference.correlate_poses(grid, numerator, weight, rotation, shift, k, oversampling * box)
         return Correlation(*found)
@@ -58,4 +60,8 @@ def correlate_poses(
     arrays = [as_array(t) for t in (torch.view_as_real(grid[..., 0]), numerator, weight, rotation, shift, whole, k)]
     size = arrays[-1].dtype.type(oversampling * box)
     loops("correlate").correlate_poses(*arrays, size, box, out.numpy())
+    return _of(out)
+
+
+def _of(out: Float[Tensor, "n h 7"]) -> Correlation:
     return Correlation(out[..., 0], out[..., 1:3], out[..., 3:6], out[..., 6])
