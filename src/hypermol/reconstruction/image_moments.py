@@ -11,7 +11,6 @@ from torch import Tensor
 
 from hypermol.imaging.lattice import Lattice
 from hypermol.reconstruction.rings import RingMap, Rings
-from hypermol.shapes import Complex, Float
 
 FLOOR = 1e-3  # of a ring's power: below it, features are not trusted to their own sampling error
 LEAST_TRANSFER = 1e-3  # of the largest mean square of the CTF
@@ -19,11 +18,11 @@ LEAST_TRANSFER = 1e-3  # of the largest mean square of the CTF
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageMoments:
-    """Moments of each order that is asked for, in the order of ``Rings.products``: ``value`` complex128, ``weight`` the
+    """Moments of each order that is asked for, [n] each in the order of ``Rings.products``: ``value`` complex128, ``weight`` the
     inverse of the variance that sampling gives them, 0 where the CTF let nothing through."""
 
-    value: tuple[Complex[Tensor, " n"], ...]
-    weight: tuple[Float[Tensor, " n"], ...]
+    value: tuple[Tensor, ...]
+    weight: tuple[Tensor, ...]
     count: int
 
     @staticmethod

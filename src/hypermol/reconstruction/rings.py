@@ -13,7 +13,7 @@ from hypermol.imaging.lattice import Lattice
 from hypermol.shapes import Complex, Float, Int
 
 BEYOND = 1.0  # orders more than 2π |k| × radius, where Bessel functions of higher order have died away
-EDGE = 0.1  # boxes, of the soft edge beyond the radius
+DISC, EDGE = 0.4, 0.1  # boxes: least radius of the disc that images are cut to, as a CTF spreads them, and its soft edge
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +93,7 @@ class RingMap:
         box = lattice.box
         x = torch.arange(box, dtype=torch.float64) - box // 2
         place = torch.stack(torch.meshgrid(x, x, indexing="xy"), -1).flatten(0, 1)
-        disc = _soft_disc(place.norm(dim=-1) / box, rings.radius)
+        disc = _soft_disc(place.norm(dim=-1) / box, max(rings.radius, DISC))
         where = torch.nonzero(disc > 0)[:, 0]
         place, disc = place[where], disc[where]
         k = lattice.k.double().cpu()
@@ -103,7 +103,10 @@ class RingMap:
             at = rings.circle * (s / box)
             out = torch.polar(disc.expand(len(at), -1), -2 * math.pi * at @ place.T)
             rows[rings.ring == s] = rings.waves[rings.ring == s] @ out
-        return cls((rows @ back).to(lattice.k.device), (rows @ back.conj()).to(lattice.k.device))
+        direct, conjugate = rows @ back, rows @ back.conj()
+        own = lattice.weight.cpu() < 1  # real pixels, their own conjugates: all of them in one part, as ``noise`` has it
+        direct[:, own], conjugate[:, own] = direct[:, own] + conjugate[:, own], 0.0
+        return cls(direct.to(lattice.k.device), conjugate.to(lattice.k.device))
 
     def __call__(self, images: Complex[Tensor, "n p"]) -> Complex[Tensor, "n f"]:
         """Features of images; complex128."""
