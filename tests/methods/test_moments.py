@@ -16,7 +16,7 @@ from hypermol.simulation import Recipe, Truth, simulate
 from hypermol.testing import small_context
 
 AXES = ((0.0, 0.0, 1.0), (1.0, 0.3, 0.2), (0.2, -1.0, 0.5))
-SMALL = {"starts": 1, "shells": 4, "degree": 3, "iterations": 60}
+SMALL = {"starts": 1, "shells": 4, "degree": 3, "iterations": 40}
 
 
 def simulated(folder, n, box, snr, seed=11, **more):
@@ -38,7 +38,7 @@ def test_a_map_and_its_views_from_noisy_images(tmp_path):
     assert not (run.path / "estimates.npz").exists()
     views = run.curves()["view_density"]
     assert views.shape == (192, 4)
-    assert views[:, 3].mean() == pytest.approx(1.0, abs=1e-3)
+    assert views[:, 3].mean() == pytest.approx(1.0, abs=1e-2)
     assert views[:, 3].max() > 1.5  # of the truth: 2.6
     torch.testing.assert_close(rebuild(run, "cpu").decode(None)[0], read_map(run.volumes / "consensus.mrc")[0])
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from scipy.special import sph_harm_y
 
-from hypermol.imaging import quaternion_to_matrix
 from hypermol.imaging.lattice import Lattice
 from hypermol.reconstruction import ImageMoments, MomentInversion, RingMap, Rings, ViewingSphere
 from hypermol.simulation.views import ViewDensity

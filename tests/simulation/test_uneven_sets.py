@@ -9,6 +9,7 @@ import torch
 
 from hypermol.errors import ConfigError, DataError
 from hypermol.imaging.rotations import rotvec_to_matrix
+from hypermol.imaging.so3_grid import directions
 from hypermol.particles import StackReader
 from hypermol.simulation import (
     Atoms,

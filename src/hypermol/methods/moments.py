@@ -75,9 +75,7 @@ class Moments:
             raise ConfigError(f"shells = {self.shells}: images of {context.box} px have up to {context.box // 2 - 1}")
         known = None if self.views in VIEWS else read_views(self.views)
         steps = Steps(self, context, known)
-        return Program(
-            steps.initial, (Phase.whole("moments", Step(steps.add, steps.inverted), 1, self.batch_size),)
-        )
+        return Program(steps.initial, (Phase.whole("moments", Step(steps.add, steps.inverted), 1, self.batch_size),))
 
     def results(self, state: State, context: BuildContext) -> Results:
         """consensus: the map (its hand is one of two); ``view_density`` in curves.npz: [n, 4], x, y, z of directions in

@@ -65,7 +65,11 @@ class Steps:
         found = [inversion.solve(self._start(number), self.settings.iterations) for number in range(self._starts)]
         best = min(found, key=lambda one: one.cost)
         map_ = self._decoded(best.coefficients)
-        tensors = {"consensus": map_, "coefficients": best.coefficients, "views": inversion.sphere.as_table(best.density)}
+        tensors = {
+            "consensus": map_,
+            "coefficients": best.coefficients,
+            "views": inversion.sphere.as_table(best.density),
+        }
         data = {**state.data, **self._words(found, best, moments)}
         return State({name: tensor.float().to(device) for name, tensor in tensors.items()}, state.table, data)
 

@@ -138,4 +138,3 @@ class Stage:
         (slope,) = torch.autograd.grad(total, x)
         self.misfit = float(squares.detach()) / (2 * len(self._weight))
         return float(total.detach()) + cost, slope.numpy()
-

@@ -13,7 +13,10 @@ from hypermol.imaging.lattice import Lattice
 from hypermol.shapes import Complex, Float, Int
 
 BEYOND = 1.0  # orders more than 2π |k| × radius, where Bessel functions of higher order have died away
-DISC, EDGE = 0.4, 0.1  # boxes: least radius of the disc that images are cut to, as a CTF spreads them, and its soft edge
+DISC, EDGE = (
+    0.4,
+    0.1,
+)  # boxes: least radius of the disc that images are cut to, as a CTF spreads them, and its soft edge
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +80,9 @@ class Rings:
     def waves(self) -> Complex[Tensor, "f a"]:
         """exp(-imψ) / A: takes the values on a ring to a feature."""
         angle = torch.atan2(self.circle[:, 1], self.circle[:, 0])
-        return torch.polar(torch.full_like(angle, 1 / len(angle)).expand(len(self.order), -1), -self.order[:, None] * angle)
+        return torch.polar(
+            torch.full_like(angle, 1 / len(angle)).expand(len(self.order), -1), -self.order[:, None] * angle
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,7 +109,9 @@ class RingMap:
             out = torch.polar(disc.expand(len(at), -1), -2 * math.pi * at @ place.T)
             rows[rings.ring == s] = rings.waves[rings.ring == s] @ out
         direct, conjugate = rows @ back, rows @ back.conj()
-        own = lattice.weight.cpu() < 1  # real pixels, their own conjugates: all of them in one part, as ``noise`` has it
+        own = (
+            lattice.weight.cpu() < 1
+        )  # real pixels, their own conjugates: all of them in one part, as ``noise`` has it
         direct[:, own], conjugate[:, own] = direct[:, own] + conjugate[:, own], 0.0
         return cls(direct.to(lattice.k.device), conjugate.to(lattice.k.device))
 
