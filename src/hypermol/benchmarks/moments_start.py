@@ -105,7 +105,7 @@ def started(data: Path, folder: Path, way: str, seed: int) -> tuple[Run, Cost]:
 def trained(data: Path, method: str, run: Path, settings: list[str]) -> tuple[Run, Cost]:
     """A run and what it cost."""
     options = [part for setting in settings for part in ("--set", setting)]
-    command = ["train", data / "particles.star", "-m", method, "-o", run, *options]
+    command: list[str | Path] = ["train", data / "particles.star", "-m", method, "-o", run, *options]
     cost = hypermol(command, run.with_suffix(".log"))
     return Run.open(run), cost
 

@@ -18,8 +18,8 @@ LEAST_TRANSFER = 1e-3  # of the largest mean square of the CTF
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageMoments:
-    """Moments of each order that is asked for, [n] each in the order of ``Rings.products``: ``value`` complex128, ``weight`` the
-    inverse of the variance that sampling gives them, 0 where the CTF let nothing through."""
+    """Moments of each order that is asked for, [n] each in the order of ``Rings.products``: ``value`` complex128,
+    ``weight`` the inverse of the variance that sampling gives them, 0 where the CTF let nothing through."""
 
     value: tuple[Tensor, ...]
     weight: tuple[Tensor, ...]

@@ -19,9 +19,9 @@ ACTIVE_TURNS = 8
 
 
 class ViewingSphere:
-    """Half of an equal-area grid of viewing directions. From the opposite side an image is its own mirror image, so that
-    every product of features whose orders add up to none is the complex conjugate: even harmonics of the density weigh
-    the real parts of moments, odd ones the imaginary parts.
+    """Half of an equal-area grid of viewing directions. From the opposite side an image is its own mirror image, so
+    that every product of features whose orders add up to none is the complex conjugate: even harmonics of the density
+    weigh the real parts of moments, odd ones the imaginary parts.
 
     A density is its coefficients [(degree + 1)²] of real harmonics of mean square 1, even degrees first; that of
     degree 0 is 1. Its moments are linear in them (Sharon et al. 2020, eq. 14, for in-plane turns averaged over).
@@ -29,8 +29,8 @@ class ViewingSphere:
 
     def __init__(self, degree: int, order: int = NODES_ORDER) -> None:
         grid = directions(order).double()
-        first = grid.flip(-1)  # by the sign of z, where that is 0 of y, then of x
-        sign = torch.where(first[:, 0].abs() > 1e-9, first[:, 0], torch.where(first[:, 1].abs() > 1e-9, *first.T[1:]))
+        x, y, z = grid.unbind(-1)
+        sign = torch.where(z.abs() > 1e-9, z, torch.where(y.abs() > 1e-9, y, x))
         self.directions: Float[Tensor, "q 3"] = grid[sign > 0]
         self.degree = degree
         of = torch.cat([torch.full((2 * p + 1,), p) for p in range(degree + 1)])
@@ -85,9 +85,9 @@ class ViewingSphere:
         wanted: tuple[Float[Tensor, " n"], Float[Tensor, " n"]],
         weight: Float[Tensor, " n"],
     ) -> tuple[Float[Tensor, " h"], float]:
-        """The density whose averages of ``products`` (real, imaginary) are nearest the ``wanted`` ones in weighted least
-        squares, under a normal prior of variance 1, and negative nowhere: violations at the directions are punished
-        more than what is wanted can gain by them, by Newton steps over the set of them. Also its prior and penalty."""
+        """The density whose averages of ``products`` (real, imaginary) are nearest the ``wanted`` ones in weighted
+        least squares, under a normal prior of variance 1, and next to nowhere negative: a quadratic penalty at the
+        directions where it is, found by Newton steps over the set of them. Also the cost of prior and penalty."""
         root, columns = weight.sqrt(), self.table / len(self.table)
         real = (products[0].T @ columns[:, : self.even]) * root[:, None]
         imaginary = (products[1].T @ columns[:, self.even :]) * root[:, None]
