@@ -1,6 +1,6 @@
 """`make bench-moments`: does `abinitio` begin sooner or safer with the map of `moments` than at random?
 
-homogeneous, 1,000 × 32 px, SNR 0.1, CTF, molecules centred; reconstructed ten times, by ten seeds, with the map of
+homogeneous, 500 × 32 px, SNR 1, CTF, molecules centred; reconstructed ten times, by ten seeds, with the map of
 `moments` (one start, timed too) as the reference of `abinitio`, with one random start, and with three, as `abinitio`
 does by itself. And the gate of `moments`: 10,000 noiseless images from three preferred directions, their density known
 or estimated, by second moments alone or with third ones, one start each. Goes on where it stopped.
@@ -43,7 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Simulate, reconstruct and compare, and write the result file after every run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("-n", type=int, default=1000)
+    parser.add_argument("-n", type=int, default=500)
+    parser.add_argument("--snr", type=float, default=1.0)
     parser.add_argument("--shifts", type=float, nargs="*", default=[0.0], help="largest shifts, pixels")
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=WAYS, help="how runs begin")
     parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "moments")
@@ -58,10 +59,10 @@ def main(arguments: list[str] | None = None) -> None:
             content["alone"].append({"what": words, **alone(chosen.work, settings)})
             said(content, content["alone"][-1], chosen.out)
     done = [(row["shift_px"], row["start"], row["seed"]) for row in content["starts"]]
-    for shift, way, seed in itertools.product(chosen.shifts, chosen.ways, range(chosen.seeds)):
+    for shift, seed, way in itertools.product(chosen.shifts, range(chosen.seeds), chosen.ways):
         if (shift, way, seed) not in done:
-            folder = chosen.work / f"n{chosen.n}-shift{shift:g}"
-            data = simulated("homogeneous", folder / "data", chosen.n, 32, 0.1, 0, [f"shift_px={shift:g}"])
+            folder = chosen.work / f"n{chosen.n}-snr{chosen.snr:g}-shift{shift:g}"
+            data = simulated("homogeneous", folder / "data", chosen.n, 32, chosen.snr, 0, [f"shift_px={shift:g}"])
             run, cost = started(data, folder, way, seed)
             row = {"shift_px": shift, "start": way, "seed": seed, **cost.row(), **compared(run, Truth.load(data))}
             content["starts"].append(row)
