@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-pose-search bench-unknown-poses bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-moments bench-pose-search bench-unknown-poses bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean
 
 METHODS ?= ppca-abinitio classify-abinitio:classes=10 cryodrgn2:z_dim=2
 
@@ -61,6 +61,10 @@ bench-fast-engine: $(VENV)/.ready
 
 bench-abinitio: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.ab_initio
+
+# The start by moments beside random ones: ten seeds, on 32 px images that are centred and that are not.
+bench-moments: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.moments_start
 
 # Tables 2, S3 and S4 of Zhong et al. 2020, 5,000 images each; goes on where it stopped. The paper's size: -n 50000.
 bench-unknown-poses: $(VENV)/.ready

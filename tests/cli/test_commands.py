@@ -122,7 +122,7 @@ def test_train_says_what_it_works_on_before_it_begins(made: Path, tmp_path: Path
     assert read_map(run / "volumes" / "consensus.mrc")[1] == pytest.approx(16.0)
 
 
-HOMOGENEOUS = ("backprojection", "neural-homogeneous", "refine", "abinitio")
+HOMOGENEOUS = ("backprojection", "neural-homogeneous", "refine", "abinitio", "moments")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -145,6 +145,7 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
     given["classify-abinitio"] += ("first_shells=4", "last_shells=5", "consensus_passes=1")
     given["classify-abinitio"] += ("start_passes=3", "passes=2")
     given["abinitio"] = (*given["refine"], "starts=1", "images=80", "first_shells=4", "last_shells=5")
+    given["moments"] = ("starts=1", "shells=2", "degree=2", "iterations=5")
     given["ppca-abinitio"] = (
         *(f"poses.{setting}" for setting in given["abinitio"]),
         *("conformations=2", "volumes.z_dim=2", "volumes.choose=false", "volumes.passes=3", "volumes.march_passes=2"),

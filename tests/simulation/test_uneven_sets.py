@@ -9,6 +9,7 @@ import torch
 
 from hypermol.errors import ConfigError, DataError
 from hypermol.imaging.rotations import rotvec_to_matrix
+from hypermol.imaging.so3_grid import directions
 from hypermol.particles import StackReader
 from hypermol.simulation import (
     Atoms,
@@ -72,6 +73,21 @@ def test_preferred_views_follow_von_mises_and_fisher():
     np.testing.assert_allclose(determinants, 1.0, atol=1e-9)
 
 
+def test_views_about_several_axes():
+    """Their mean is the mean of the axes × coth κ - 1/κ; cells of the sphere hold what the density says."""
+    kappa, axes = 4.0, ((0.0, 0.0, 2.0), (3.0, 0.0, 0.0), (0.0, -1.0, 0.0))
+    recipe = Recipe.named("hinge", n=30_000, view_concentration=kappa, view_axes=axes)
+    view = drawn(n=30_000, view_concentration=kappa, view_axes=axes).rotation[:, 2]
+    along = 1 / np.tanh(kappa) - 1 / kappa
+    np.testing.assert_allclose(view.mean(0), [along / 3, -along / 3, along / 3], atol=0.012)
+    grid = directions(3).double().numpy()
+    density = recipe.view_density.density(grid)
+    assert density.mean() == pytest.approx(1.0, abs=1e-3)
+    for side in np.array([[1.0, 1, 1], [1, -1, 1], [-1, 0.2, 0]]):
+        share = (view @ side > 0).mean()
+        assert density[grid @ side > 0].sum() / density.sum() == pytest.approx(share, abs=0.02)
+
+
 def test_other_draws_stay_as_they_were():
     plain, uneven = drawn(), drawn(junk=0.3, contrast_range=(0.5, 1.5), view_concentration=2.0)
     np.testing.assert_array_equal(plain.shift, uneven.shift)
@@ -123,6 +139,8 @@ def test_the_posterior_of_the_state_weighs_the_populations(uneven):
         ({"levels": 2, "populations": (0.5, 0.6)}, "add up to 1"),
         ({"junk": 1.0}, "junk"),
         ({"view_concentration": -1.0}, "view_concentration"),
+        ({"view_axes": ((0.0, 0.0, 1.0),)}, "need view_concentration"),
+        ({"view_concentration": 2.0, "view_axes": ((0.0, 0.0, 0.0),)}, "other than"),
         ({"contrast_range": (0.0, 1.0)}, "contrast_range"),
     ],
 )

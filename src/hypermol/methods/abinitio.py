@@ -28,6 +28,9 @@ class AbInitio:
 
     name: str = "abinitio"
     source: str = "Punjani et al. 2017, Nat. Methods 14:290 (stochastic gradient); Cappé & Moulines 2009 (its steps)"
+    reference: Annotated[
+        str, "map to begin with (MRC, any box and pixel size, as of `moments`) instead of random starts"
+    ] = ""
     starts: Annotated[Count, "random beginnings, the best chosen by the other half set"] = 3
     first_shells: Annotated[Count, "resolution of a start, in shells (cycles per box)"] = 10
     last_shells: Annotated[Count, "resolution at its end"] = 12
@@ -56,8 +59,10 @@ class AbInitio:
         return self.batch_size
 
     def program(self, context: BuildContext) -> Program:
-        """Every start, the choice, and refinement of the chosen map."""
+        """Every start, the choice, and refinement of the chosen map; of the given one, where there is one."""
         steps, refining = Steps(self, context), RefineSteps(self, context)
+        if self.reference:
+            return Program(refining.initial, phases(self, refining))
         found, seen = start_phases(self, steps, context)
 
         def choose(state: State, totals: dict[str, Tensor]) -> State:

@@ -6,8 +6,10 @@ from hypermol.reconstruction.column_choice import chosen_columns, variance_inser
 from hypermol.reconstruction.columns import ColumnInsertion, ColumnSums, regularised_columns, residual
 from hypermol.reconstruction.consensus import Batches, ConsensusMaps, consensus, form_maps, molecule_mask
 from hypermol.reconstruction.curves import HalfMapCurves, first_below, half_map_curves
+from hypermol.reconstruction.image_moments import ImageMoments
 from hypermol.reconstruction.insertion import Insertion, insertion
 from hypermol.reconstruction.linear import LinearInsertion, LinearSums
+from hypermol.reconstruction.moment_inversion import Inverted, MomentInversion
 from hypermol.reconstruction.principal import ordered, power_from_fsc, turned_alike, whitened
 from hypermol.reconstruction.reduced import ReducedCovariance, pair_totals, subspace
 from hypermol.reconstruction.regression import (
@@ -20,6 +22,8 @@ from hypermol.reconstruction.regression import (
     sizes_within,
 )
 from hypermol.reconstruction.rigid import rigid_fields, without_rigid_motion
+from hypermol.reconstruction.rings import RingMap, Rings
 from hypermol.reconstruction.shells import Profile, extended, profile_volume, shell_mean, shell_means
 from hypermol.reconstruction.support import fourier_gain, masked_within_gain, real_space_gain
+from hypermol.reconstruction.viewing import ViewingSphere
 from hypermol.reconstruction.wiener import EMPTY_FRACTION, half_map, signal_power, weighted_map, wiener_map

@@ -146,7 +146,7 @@ def _captions(files: list[Path]) -> tuple[str, ...]:
 
 
 def _curves(run: Run) -> tuple[FscCurve, ...]:
-    known = {name.removeprefix("fsc_"): curve for name, curve in run.curves().items()}
+    known = {name.removeprefix("fsc_"): curve for name, curve in run.curves().items() if name.startswith("fsc_")}
     pixel_size = _pixel_size(run)
     if pixel_size is None:
         return ()

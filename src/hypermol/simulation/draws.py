@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from hypermol.imaging.ctf import CTF
-from hypermol.imaging.rotations import euler_to_matrix, quaternion_to_matrix, rotvec_to_matrix
+from hypermol.imaging.rotations import rotvec_to_matrix
 from hypermol.simulation.junk import draw_junk
 from hypermol.simulation.motions import Motion
 from hypermol.simulation.populations import balanced
@@ -68,16 +68,8 @@ def draw(recipe: Recipe, motion: Motion, pixel_size: float) -> Drawn:
 
 
 def _draw_rotations(recipe: Recipe) -> np.ndarray:
-    """[N, 3, 3]: uniform on SO(3), or with viewing directions (Rᵀ e_z, in the molecule's frame) von Mises-Fisher about
-    the molecule's z axis and uniform in-plane angles (density and exact draw: Mardia & Jupp 2000, section 9.3)."""
-    rng = stream(recipe.seed, "rotation")
-    if recipe.view_concentration == 0:
-        return quaternion_to_matrix(torch.from_numpy(rng.normal(size=(recipe.n, 4)))).numpy()
-    kappa, u = recipe.view_concentration, rng.uniform(size=recipe.n)
-    cosine = 1 + np.log(u + (1 - u) * np.exp(-2 * kappa)) / kappa
-    azimuth, turn = rng.uniform(0, 2 * np.pi, size=(2, recipe.n))
-    angles = (torch.from_numpy(np.rad2deg(values)) for values in (azimuth, np.arccos(cosine), turn))
-    return euler_to_matrix(*angles).numpy()
+    """[N, 3, 3]: see ``ViewDensity``."""
+    return recipe.view_density.rotations(recipe.n, stream(recipe.seed, "rotation"))
 
 
 def largest_shift_px(recipe: Recipe) -> float:

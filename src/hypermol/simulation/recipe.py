@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from hypermol import specs
 from hypermol.errors import ConfigError
+from hypermol.simulation.views import ViewDensity
 
 MOTIONS = {
     "homogeneous": "one rigid molecule",
@@ -54,7 +55,8 @@ class Recipe:
     levels          models at equal steps along each angle; 0 for a continuum; default as MOTIONS says
     populations     shares of the states (levels or models), in their order; default equal
     junk            share of the particles that show no intact molecule (half nothing at all, half its chains apart)
-    view_concentration   0: viewing directions uniform; κ: von Mises-Fisher about the molecule's z axis
+    view_concentration   0: viewing directions uniform; κ: von Mises-Fisher about the molecule's z axis,
+    view_axes       or about each of these directions, in equal parts
     contrast_range  (low, high) of each image's own contrast, uniform
     range_deg       (low, high) of the angle of a motion with one angle, other than its default
     sigma           width of an atom's Gaussian; default 3 for pseudo-atoms, 1.5 for your own atoms
@@ -85,6 +87,7 @@ class Recipe:
     populations: tuple[float, ...] = ()
     junk: float = 0.0
     view_concentration: float = 0.0
+    view_axes: tuple[tuple[float, float, float], ...] = ()
     contrast_range: tuple[float, float] = (1.0, 1.0)
     sigma: float | None = None
     atoms: int = 1350
@@ -135,6 +138,11 @@ class Recipe:
         models = tuple(map(beside, recipe.models)) if "models" not in given else recipe.models
         own = recipe.model is not None and "model" not in given
         return replace(recipe, models=models, model=beside(recipe.model) if own else recipe.model)
+
+    @property
+    def view_density(self) -> ViewDensity:
+        """Where the molecule is seen from."""
+        return ViewDensity(self.view_concentration, self.view_axes)
 
     @property
     def own_model(self) -> bool:

@@ -30,6 +30,10 @@ def _problems_of_particles(r: Recipe) -> list[str]:
         problems.append(f"junk = {r.junk}: expected a share of 0 or more, below 1")
     if not 0 <= r.view_concentration < math.inf:
         problems.append(f"view_concentration = {r.view_concentration}: expected 0 (uniform) or more")
+    if r.view_axes and not r.view_concentration:
+        problems.append("view_axes: directions that are preferred need view_concentration above 0")
+    if not all(math.isfinite(sum(axis)) and any(axis) for axis in r.view_axes):
+        problems.append(f"view_axes = {r.view_axes}: expected directions [x, y, z] other than [0, 0, 0]")
     low, high = r.contrast_range
     if not 0 < low <= high < math.inf:
         problems.append(f"contrast_range = {r.contrast_range}: expected (low, high), 0 < low <= high")
