@@ -126,7 +126,7 @@ class Steps:
         notes = [
             f"start {found.index(best) + 1} of {len(found)} was chosen: it explains the moments best (misfit {beside})",
             "no pose was inferred; the hand of the map is one of two, which moments of images do not tell apart",
-            "images are taken to be centred: a shift of a tenth of a wavelength is felt, of a quarter is too much",
+            "images are taken to be centred: a shift of a third of the finest wavelength is felt in the last shell",
         ]
         if best.misfit > WELL_EXPLAINED:
             notes.append(
