@@ -17,6 +17,7 @@ from hypermol.methods.record import (
 from hypermol.methods.relocate import relocate
 from hypermol.methods.settings import Setting, configured, settings_of
 from hypermol.methods.train import resume, train
+from hypermol.methods.unseen import TrainedEncoder, trained_encoder
 
 __all__ = [
     "METHODS",
@@ -26,6 +27,7 @@ __all__ = [
     "Results",
     "Setting",
     "Trained",
+    "TrainedEncoder",
     "Training",
     "configured",
     "find_method",
@@ -40,5 +42,6 @@ __all__ = [
     "run_particles",
     "settings_of",
     "train",
+    "trained_encoder",
     "without_places",
 ]
