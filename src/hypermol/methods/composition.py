@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +16,8 @@ from hypermol.engine.gradient import Adam, GradientStep, Known, Outcome, initial
 from hypermol.errors import ConfigError, DataError
 from hypermol.methods.method import Results
 from hypermol.methods.reading import POSE, own_consensus, reading
+from hypermol.methods.unseen import Unseen
+from hypermol.methods.unseen_fields import unseen_fields
 from hypermol.objectives import negative_log_likelihood
 from hypermol.posteriors import Hypotheses
 from hypermol.specs import BuildContext, Count, NonNegative, Portion, Share, register
@@ -246,6 +249,10 @@ class Composition:
             except DataError as error:  # an empty half-set, say: no reason to lose the run
                 notes.append(f"no consensus map beside the results: {error}")
         return Results(estimates, maps, notes=tuple(notes))
+
+    def unseen(self, state: State, context: BuildContext, known: Mapping[str, np.ndarray]) -> Unseen:
+        """See ``unseen_fields``."""
+        return unseen_fields(self, state, context, known)
 
     def decoder(self, state: State, context: BuildContext) -> Any:
         """z [n, d] → maps [n, D, D, D], in float32 whatever was trained in; None for a homogeneous volume."""

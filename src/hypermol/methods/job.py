@@ -83,14 +83,15 @@ def make_ready(
         say(line)
     if source.box != particles.box:
         say(f"images: Fourier-cropped to {source.box} px, {source.pixel_size:.4g} Å per pixel")
-    _look_over(source, conduct, processes, every_pixel)
+    look_over(source, conduct, processes, every_pixel)
     for line in (*source.notes, f"device: {why}"):
         say(line)
     context = build_context(source, seed, getattr(method, "precision", "float32") == "bfloat16")
     return Job(particles, source, method, context, method.program(context), device, processes)
 
 
-def _look_over(source: ImageSource, conduct: Conduct, processes: Processes, every_pixel: bool) -> None:
+def look_over(source: ImageSource, conduct: Conduct, processes: Processes, every_pixel: bool) -> None:
+    """Read what fits into memory, and with ``every_pixel`` also what does not. Raises DataError, InterruptedRun."""
     reading = reading_progress(conduct)
 
     def progress(done: int, total: int) -> None:
