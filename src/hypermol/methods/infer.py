@@ -21,7 +21,7 @@ from hypermol.errors import ConfigError
 from hypermol.methods.given import Given
 from hypermol.methods.infer_checks import require_alike, require_same_frame
 from hypermol.methods.infer_words import sentences
-from hypermol.methods.job import Conduct, look_over
+from hypermol.methods.job import Conduct, introduce
 from hypermol.methods.own_particles import look_again, particles_if_there
 from hypermol.methods.record import finds_poses, run_method, run_particles, run_preparation
 from hypermol.methods.train import save_estimates
@@ -62,13 +62,13 @@ def infer(
     refuse_existing(out)
     if reference < 0:
         raise ConfigError(f"reference = {reference}: expected 0 or more of the run's own particles")
-    device, _ = chosen_device(conduct.device)
+    device, why = chosen_device(conduct.device)
     unseen, state = unseen_of(source_run, device)
     particles = given.read()
     preparation = require_alike(particles, particles_if_there(source_run)[0], source_run, state)
     with Processes.join(device) as processes:
         source = ImageSource(particles, preparation, memory_limit_bytes=conduct.memory_limit, device=device)
-        look_over(source, conduct, processes, every_pixel=False)
+        introduce(source, why, conduct, processes, every_pixel=False)
         told = {"from": str(source_run.path.resolve()), "reference": reference}
         if not finds_poses(run_method(source_run)):
             said = require_same_frame(unseen.volume, _middle(source_run), source, source_run)
@@ -87,13 +87,13 @@ def resume_inference(path: Path | str, conduct: Conduct | None = None) -> Run:
         raise ConfigError(f"{path} was not made by `hypermol infer`; continue it with `hypermol train --resume {path}`")
     if run.finished:
         return run
-    device, _ = chosen_device(conduct.device)
+    device, why = chosen_device(conduct.device)
     source_run = Run.open(run.config["inferred"]["from"])
     unseen, state = unseen_of(source_run, device)
     with Processes.join(device) as processes:
         prepared = run_preparation(run)
         source = ImageSource(run_particles(run), prepared, memory_limit_bytes=conduct.memory_limit, device=device)
-        look_over(source, conduct, processes, every_pixel=False)
+        introduce(source, why, conduct, processes, every_pixel=False)
         return _Inference(run, source_run, unseen, state, source, conduct, processes).run()
 
 

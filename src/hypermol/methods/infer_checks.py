@@ -18,6 +18,7 @@ from hypermol.particles import ImageSource, Particles, Preparation
 from hypermol.runs import Run
 
 LOOKED_AT = 400
+FAINT = 0.25  # of the signal expected: less is another molecule, or another frame
 CLEAR = 5.0
 """Standard errors by which another hand or sign must fit better before poses are refused."""
 
@@ -46,22 +47,22 @@ def _preparation(particles: Particles, run: Run, box: int, pixel_size: float) ->
     seen, wanted = particles.box * particles.pixel_size, box * pixel_size
     if abs(seen / wanted - 1) > UNEQUAL:
         raise ConfigError(
-            f"{particles.path}: its images show {seen:.5g} Å ({particles.box} px of {particles.pixel_size:.4g} Å), those "
-            f"of {run.path} {wanted:.5g} Å ({box} px of {pixel_size:.4g} Å); pixels can be made coarser here, the view "
-            f"not wider or narrower: extract the particles again with a box of {2 * round(wanted / particles.pixel_size / 2)} "
-            "px, or say --pixel-size where the file's is wrong"
+            f"{particles.path}: its images show {seen:.5g} Å ({particles.box} px of {particles.pixel_size:.4g} Å), "
+            f"those of {run.path} {wanted:.5g} Å ({box} px of {pixel_size:.4g} Å); pixels can be made coarser here, "
+            "the view not wider or narrower: extract the particles again with a box of "
+            f"{2 * round(wanted / particles.pixel_size / 2)} px, or say --pixel-size where the file's is wrong"
         )
     if particles.box < box:
         raise ConfigError(
-            f"{particles.path}: its images have pixels of {particles.pixel_size:.4g} Å, coarser than the {pixel_size:.4g} "
-            f"Å of {run.path}: what the run learned of finer detail cannot be looked for; extract the particles with a "
-            f"box of {box} px or more over the same view"
+            f"{particles.path}: its images have pixels of {particles.pixel_size:.4g} Å, coarser than the "
+            f"{pixel_size:.4g} Å of {run.path}: what the run learned of finer detail cannot be looked for; extract the "
+            f"particles with a box of {box} px or more over the same view"
         )
     return dataclasses.replace(run_preparation(run), box=None if particles.box == box else box)
 
 
 def require_same_frame(volume: Any, z: np.ndarray | None, source: ImageSource, run: Run) -> str | None:
-    """A sentence where the images of particles with given poses have nothing in common with the run's mean map; None
+    """A sentence where the images of particles with given poses have little in common with the run's mean map; None
     where they do. Raises ConventionError where they fit it clearly better by another convention: the other hand, or
     shifts of the opposite sign."""
     chosen = torch.from_numpy(
@@ -78,10 +79,10 @@ def require_same_frame(volume: Any, z: np.ndarray | None, source: ImageSource, r
             f"{path}: {why}: the images agree with the maps of {run.path} {own:.2f} at the poses as they are, and "
             f"{float(fit[best]):.2f} that way (1: as well as expected); {cure.format(path=path, suffix=path.suffix)}"
         )
-    if own > CLEAR * float(error[0]):
+    if own > max(FAINT, CLEAR * float(error[0])):
         return None
     return (
-        f"at the poses given the images have nothing in common with the maps of {run.path} (fit {own:.2f} ± "
+        f"at the poses given the images have little in common with the maps of {run.path} (fit {own:.2f} ± "
         f"{float(error[0]):.2f}, 1 is as expected): another molecule, or poses in another frame; poses in this one are "
         f"found by `hypermol train {path} -m refine --set reference={run.volumes / 'consensus.mrc'} -o POSED`"
     )

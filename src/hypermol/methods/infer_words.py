@@ -25,7 +25,7 @@ def sentences(rows: Rows, judged: Rows, own: Rows, known: Rows) -> list[str]:
 def _unlike(judged: Rows, compared: int) -> str:
     reason, count = judged["outlier_reason"], len(judged["outlier"])
     share = 100 * float(judged["outlier"].mean())
-    parts = [f"{int((reason & 2**bit > 0).sum())} because it {words}" for bit, words in enumerate(REASONS)]
+    parts = [f"{int((reason & 2**bit > 0).sum())} because {words}" for bit, words in enumerate(REASONS)]
     parts = [part for part in parts if not part.startswith("0 ")]
     why = f": {', '.join(parts)}" if parts else ""
     return (
@@ -35,7 +35,7 @@ def _unlike(judged: Rows, compared: int) -> str:
 
 
 def _scale(rows: Rows, own: Rows) -> str | None:
-    """Where the whole set holds more or less signal than the run's: another dose or ice, or much that is no particle."""
+    """Where the whole set holds more or less signal than the run's."""
     ratio = float(np.median(rows["fit"]) / max(float(np.median(own["fit"])), 1e-6))
     if abs(ratio - 1) < OTHER_SCALE:
         return None

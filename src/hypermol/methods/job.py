@@ -78,20 +78,24 @@ def make_ready(
     """
     device, why = choose_device(conduct.device)
     source = ImageSource(particles, preparation, memory_limit_bytes=conduct.memory_limit, device=device)
-    say = _speaker(conduct, processes)
-    for line in check_particles(particles, images=False).lines():
-        say(line)
-    if source.box != particles.box:
-        say(f"images: Fourier-cropped to {source.box} px, {source.pixel_size:.4g} Å per pixel")
-    look_over(source, conduct, processes, every_pixel)
-    for line in (*source.notes, f"device: {why}"):
-        say(line)
+    introduce(source, why, conduct, processes, every_pixel)
     context = build_context(source, seed, getattr(method, "precision", "float32") == "bfloat16")
     return Job(particles, source, method, context, method.program(context), device, processes)
 
 
-def look_over(source: ImageSource, conduct: Conduct, processes: Processes, every_pixel: bool) -> None:
-    """Read what fits into memory, and with ``every_pixel`` also what does not. Raises DataError, InterruptedRun."""
+def introduce(source: ImageSource, why: str, conduct: Conduct, processes: Processes, every_pixel: bool) -> None:
+    """Look the images over, and say what they are and where work is done (``why``). Raises as ``make_ready``."""
+    say = _speaker(conduct, processes)
+    for line in check_particles(source.particles, images=False).lines():
+        say(line)
+    if source.box != source.particles.box:
+        say(f"images: Fourier-cropped to {source.box} px, {source.pixel_size:.4g} Å per pixel")
+    _look_over(source, conduct, processes, every_pixel)
+    for line in (*source.notes, f"device: {why}"):
+        say(line)
+
+
+def _look_over(source: ImageSource, conduct: Conduct, processes: Processes, every_pixel: bool) -> None:
     reading = reading_progress(conduct)
 
     def progress(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Some of a run's own particles, looked at as if it had never seen them: what is usual, and whether it says the same."""
+"""Some of a run's own particles, looked at as if it had never seen them: to know what is usual."""
 
 from __future__ import annotations
 

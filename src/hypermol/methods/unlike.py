@@ -18,9 +18,9 @@ NEIGHBOUR = 5
 FEWEST = 50
 LARGEST = 20_000
 REASONS = (
-    "fits the maps less than they do",
-    "holds more that the maps do not explain",
-    "its z lies where none of theirs does",
+    "they fit the maps less than the run's own do",
+    "they hold more that the maps do not explain",
+    "their z lies where none of the run's own does",
 )
 
 
