@@ -54,7 +54,8 @@ class BuildContext:
     [S], root mean square of the molecule's transform per shell (estimated); noise_amplitude: [S], of the noise over
     that of the CTF;
     seed: of the run; autocast: whether network layers may run in bfloat16; consensus: a call that gives the back
-    projection of all images [D, D, D] (given poses), for parts that start from it.
+    projection of all images [D, D, D] (given poses), for parts that start from it; several_images: whether a particle
+    has more than one (tilts).
     """
 
     box: int
@@ -66,6 +67,7 @@ class BuildContext:
     seed: int
     autocast: bool = False
     consensus: Callable[[], Any] | None = None
+    several_images: bool = False
 
 
 _REGISTRY: dict[str, dict[str, type]] = {}

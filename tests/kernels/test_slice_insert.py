@@ -168,6 +168,27 @@ def test_gradients_with_respect_to_grid_values_and_points():
     assert torch.autograd.gradcheck(lambda v, w, k: kernels.insert_grid(v, w, k, BOX, 1), leaves, fast_mode=True)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("oversampling", [1, 2])
+def test_slope_of_compiled_slicing_is_that_of_the_reference(oversampling, dtype):
+    """In the points, also those of the other half of space and beyond the grid, and in the grid at once."""
+    draw = torch.Generator().manual_seed(4)
+    complex_ = torch.complex64 if dtype is torch.float32 else torch.complex128
+    shape = (*slice_insert.grid_shape(8, oversampling), 2)
+    grid = torch.randn(shape, dtype=complex_, generator=draw)
+    k3 = 1.2 * (torch.rand(3, 50, 3, dtype=dtype, generator=draw) - 0.5)
+    weight = torch.randn(3, 50, 2, dtype=complex_, generator=draw)
+    found = {}
+    for name, kernel in (("compiled", kernels.slice_grid), ("reference", slice_insert.slice_grid)):
+        leaves = grid.clone().requires_grad_(), k3.clone().requires_grad_()
+        values = kernel(*leaves, 8, oversampling)
+        (values * weight).real.square().sum().backward()
+        found[name] = [leaf.grad for leaf in leaves]
+    tolerance = 1e-4 if dtype is torch.float32 else 1e-11
+    for ours, theirs in zip(found["compiled"], found["reference"], strict=True):
+        torch.testing.assert_close(ours, theirs, atol=tolerance * float(theirs.abs().max()), rtol=0)
+
+
 def test_gradient_of_compiled_slicing_is_that_of_the_reference():
     grid, k3, values, _ = sample(8)
     found, expected = grid.clone().requires_grad_(), grid.clone().requires_grad_()

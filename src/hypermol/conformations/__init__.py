@@ -12,6 +12,7 @@ from hypermol.conformations.groups import SEPARATE, density_groups
 from hypermol.conformations.known import KnownConformation, KnownConformationEstimator
 from hypermol.conformations.none import NoConformation
 from hypermol.conformations.table import LatentTable, LatentTableEstimator
+from hypermol.conformations.with_pose import WithPose
 
 __all__ = [
     "SEPARATE",
@@ -24,6 +25,7 @@ __all__ = [
     "NoConformation",
     "VariationalEncoder",
     "VariationalEncoderNetwork",
+    "WithPose",
     "class_evidence",
     "class_posterior",
     "density_groups",

@@ -18,6 +18,7 @@ from hypermol.imaging.fourier import (
 from hypermol.imaging.lattice import Lattice
 from hypermol.imaging.likelihood import gaussian_nll
 from hypermol.imaging.noise import corner_spectrum, per_pixel, radial_mean
+from hypermol.imaging.plane_symmetries import HALF_TURN, QUARTER_TURN, REFLECTION, in_space, moved_images
 from hypermol.imaging.rotations import (
     euler_to_matrix,
     geodesic_angle_deg,

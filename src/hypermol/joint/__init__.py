@@ -1,24 +1,32 @@
-"""Estimators that answer for pose and z together: poses with z integrated out, and Markov chains over both."""
+"""Estimators that answer for pose and z together: poses with z integrated out, encoders, and Markov chains over both."""
 
 from hypermol.joint.chains import MarkovChains, first_lengths, from_rows, to_rows, tuned
 from hypermol.joint.coefficients import CoefficientPosterior, drawn_powers, normal_equations
+from hypermol.joint.encoder import Z_DRAWN, Z_HEAD, AmortisedEncoder, EncoderNetwork
 from hypermol.joint.hamiltonian import Hamiltonian
 from hypermol.joint.linear import LinearImages
 from hypermol.joint.metropolis import Metropolis
 from hypermol.joint.states import Prior, States
+from hypermol.joint.symmetrised import Symmetrised, copies_of
 from hypermol.joint.targets import BasisTarget, Target, VolumeTarget, plane_of
 
 __all__ = [
+    "Z_DRAWN",
+    "Z_HEAD",
+    "AmortisedEncoder",
     "BasisTarget",
     "CoefficientPosterior",
+    "EncoderNetwork",
     "Hamiltonian",
     "LinearImages",
     "MarkovChains",
     "Metropolis",
     "Prior",
     "States",
+    "Symmetrised",
     "Target",
     "VolumeTarget",
+    "copies_of",
     "drawn_powers",
     "first_lengths",
     "from_rows",

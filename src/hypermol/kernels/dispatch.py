@@ -1,5 +1,5 @@
-"""Which slice and insert runs where: numba on the CPU, triton on a GPU, the torch reference elsewhere and for gradients
-of poses."""
+"""Which slice and insert runs where: numba on the CPU, triton on a GPU, the torch reference elsewhere, and on a GPU for
+gradients of poses."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ def slice_grid(
     grid: Complex[Tensor, "z y x c"], k3: Float[Tensor, "*batch p 3"], box: int, oversampling: int = 2
 ) -> Complex[Tensor, "*batch p c"]:
     """Values of a Fourier half grid at points ``k3`` (cycles/pixel); see ``slice_insert.slice_grid``."""
-    if not _compiled(grid, k3) or _tracked(k3):
+    if not _compiled(grid, k3) or (_tracked(k3) and not compiled_runs(grid, k3)):
         return slice_insert.slice_grid(grid, k3, box, oversampling)
-    if _tracked(grid):
+    if _tracked(grid, k3):
         return _Slice.apply(grid, k3, box, oversampling)
     return _slice(grid, k3, box, oversampling)
 
@@ -40,19 +40,22 @@ def insert_grid(
 
 
 class _Slice(torch.autograd.Function):
-    """Compiled slicing of a grid that needs a gradient: its adjoint is the compiled insertion."""
+    """Compiled slicing with gradients: the adjoint in the grid is the compiled insertion; in the points, on a CPU, the
+    slope of the interpolation."""
 
     @staticmethod
     def forward(ctx: Any, grid: Tensor, k3: Tensor, box: int, oversampling: int) -> Tensor:
-        ctx.save_for_backward(k3)
+        ctx.save_for_backward(grid, k3)
         ctx.sizes = box, oversampling
-        return _slice(grid, k3, box, oversampling)
+        return _slice(grid.detach(), k3.detach(), box, oversampling)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        (k3,) = ctx.saved_tensors
-        return _insert(gradient, None, k3, *ctx.sizes)[0], None, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        grid, k3 = ctx.saved_tensors
+        of_grid, of_points = ctx.needs_input_grad[:2]
+        slope = _slope(gradient, grid, k3, *ctx.sizes) if of_points else None
+        return _insert(gradient, None, k3, *ctx.sizes)[0] if of_grid else None, slope, None, None
 
 
 def _slice(grid: Tensor, k3: Tensor, box: int, oversampling: int) -> Tensor:
@@ -62,6 +65,11 @@ def _slice(grid: Tensor, k3: Tensor, box: int, oversampling: int) -> Tensor:
     set_threads(torch.get_num_threads())
     arrays = as_array(grid), as_array(k3)
     return torch.from_numpy(slice_insert_numba.slice_grid(*arrays, box, oversampling))
+
+
+def _slope(gradient: Tensor, grid: Tensor, k3: Tensor, box: int, oversampling: int) -> Tensor:
+    arrays = as_array(gradient), as_array(grid), as_array(k3)
+    return torch.from_numpy(slice_insert_numba.slice_slope(*arrays, box, oversampling))
 
 
 def _insert(

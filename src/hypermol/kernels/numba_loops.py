@@ -58,6 +58,44 @@ def slice_points(grid: Any, points: Any, size: Any, values: Any) -> None:
 
 @numba.njit(cache=True, parallel=True)
 @no_type_check
+def slope_of_slice(gradient: Any, grid: Any, points: Any, size: Any, found: Any) -> None:
+    """found[n] = Re Σ_c conj(gradient[n, c]) · d(values of ``slice_points``)[n, c] / d points[n]."""
+    depth, height, width, channels = grid.shape
+    flat = grid.reshape(-1)
+    for n in numba.prange(points.shape[0]):
+        x, y, z = points[n, 0] * size, points[n, 1] * size, points[n, 2] * size
+        sx, sy, sz = 0 * x, 0 * x, 0 * x
+        flip = _flipped(x, y, z)
+        if flip:
+            x, y, z = -x, -y, -z
+        if math.isfinite(x + y + z) and x < width:
+            ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
+            fx, fy, fz = x - ix, y - iy, z - iz
+            iy += height // 2
+            iz += depth // 2
+            for corner in range(4):
+                jy, jz = iy + (corner & 1), iz + (corner >> 1)
+                if jy < 0 or jy >= height or jz < 0 or jz >= depth:
+                    continue
+                wy, dy = (fy, 1) if corner & 1 else (1 - fy, -1)
+                wz, dz = (fz, 1) if corner >> 1 else (1 - fz, -1)
+                start = ((jz * height + jy) * width + ix) * channels
+                near, far = 0 * fx, 0 * fx
+                for c in range(channels):
+                    g = gradient[n, c] if flip else np.conj(gradient[n, c])
+                    near += (g * flat[np.uintp(start + c)]).real
+                    if ix + 1 < width:
+                        far += (g * flat[np.uintp(start + channels + c)]).real
+                sx += (far - near) * (wy * wz)
+                between = near * (1 - fx) + far * fx
+                sy += between * (dy * wz)
+                sz += between * (wy * dz)
+        scale = -size if flip else size
+        found[n, 0], found[n, 1], found[n, 2] = sx * scale, sy * scale, sz * scale
+
+
+@numba.njit(cache=True, parallel=True)
+@no_type_check
 def insert_points(values: Any, points: Any, size: Any, grid: Any, parts: int) -> None:
     """Add values[n, c] to grid[z, y, x, c] around points[n] · size; thread t owns the planes z mod parts = t."""
     depth, height, width, channels = grid.shape

@@ -26,6 +26,16 @@ def slice_grid(grid: np.ndarray, k3: np.ndarray, box: int, oversampling: int = 2
     return values.reshape(*k3.shape[:-1], grid.shape[-1])
 
 
+def slice_slope(gradient: np.ndarray, grid: np.ndarray, k3: np.ndarray, box: int, oversampling: int = 2) -> np.ndarray:
+    """Gradient in the points [..., P, 3] of a real function whose gradient in the sliced values is ``gradient``
+    [..., P, C] (torch's convention of complex gradients)."""
+    points = np.ascontiguousarray(k3).reshape(-1, 3)
+    found = np.empty_like(points)
+    whole = np.ascontiguousarray(gradient).reshape(-1, grid.shape[-1])
+    _compiled()["slope"](whole, np.ascontiguousarray(grid), points, points.dtype.type(box * oversampling), found)
+    return found.reshape(k3.shape)
+
+
 def insert_grid(
     values: np.ndarray,
     weights: np.ndarray | None,
@@ -64,4 +74,4 @@ def _compiled() -> dict[str, Any]:
     from hypermol.kernels import numba_loops
 
     start()
-    return {"slice": numba_loops.slice_points, "insert": numba_loops.insert_points}
+    return {"slice": numba_loops.slice_points, "slope": numba_loops.slope_of_slice, "insert": numba_loops.insert_points}

@@ -64,43 +64,58 @@ class Training:
 
 
 class Model(nn.Module):
-    """The parts, called in turn: pose, conformation, volume, objective. ``kept``: what training writes into the
-    particle table besides what it moves."""
+    """The parts, called in turn: pose (which may answer for z as well), conformation, volume, objective. ``kept``: what
+    training writes into the particle table besides what it moves. ``told(draws)``: rows that the parts are given beside
+    those of the table."""
 
     def __init__(
-        self, volume: Volume, pose: nn.Module, conformation: nn.Module, objective: Any, kept: tuple[str, ...] = ()
+        self,
+        volume: Volume,
+        pose: nn.Module,
+        conformation: nn.Module,
+        objective: Any,
+        kept: tuple[str, ...] = (),
+        told: Callable[[Draws], dict[str, Tensor]] | None = None,
     ) -> None:
         super().__init__()
         self.volume: Volume = volume
-        self.pose, self.conformation, self.objective, self.kept = pose, conformation, objective, kept
+        self.pose, self.conformation, self.objective, self.kept, self.told = pose, conformation, objective, kept, told
+
+    def varied(self, **changes: Any) -> Model:
+        """The same parts, the rest as told."""
+        rest = {"objective": self.objective, "kept": self.kept, "told": self.told, **changes}
+        return Model(self.volume, self.pose, self.conformation, **rest)
 
     def priced(self, weight: float) -> Model:
         """The same parts with β times ``weight``."""
-        objective = dataclasses.replace(self.objective, price=self.objective.price * weight)
-        return self if weight == 1 else Model(self.volume, self.pose, self.conformation, objective, self.kept)
+        priced = dataclasses.replace(self.objective, price=self.objective.price * weight)
+        return self if weight == 1 else self.varied(objective=priced)
 
     def forward(self, batch: Any, draws: Draws, rows: dict[str, Tensor]) -> Outcome:
-        """Loss summed over the batch's particles; info: negative log likelihood and divergence, summed."""
+        """Loss summed over the batch's particles; info: negative log likelihood (of the best hypothesis) and
+        divergence, summed."""
+        if self.told is not None:
+            rows = {**rows, **self.told(draws)}
         pose = self.pose(batch, draws, rows)
         hypotheses = pose.combined(self.conformation(batch, pose, draws, rows))
         nll = negative_log_likelihood(self.volume, hypotheses, batch)
         loss = self.objective.loss(nll, hypotheses)
-        info: dict[str, Any] = {"nll": nll.mean(1).detach().sum()}
-        if hypotheses.divergence is not None:
-            info["divergence"] = hypotheses.divergence.detach().sum()
         found = _estimates(nll, hypotheses)
+        info: dict[str, Any] = {"nll": -found["log_likelihood"].detach().sum()}
+        if hypotheses.divergence is not None:
+            info["divergence"] = hypotheses.mean_divergence.detach().sum()
         if self.training:
             found = {name: row.detach() for name, row in found.items() if name in self.kept}
         return Outcome(loss.sum(), found, info)
 
 
 def _estimates(nll: Tensor, hypotheses: Hypotheses) -> dict[str, Tensor]:
-    found = {"log_likelihood": -nll.mean(1)}
-    for name in ("rotation", "shift", "z"):
+    """What is kept of each particle: its likeliest hypothesis."""
+    least, best = nll.min(1)
+    found = {"log_likelihood": -least}
+    for name in ("rotation", "shift", "z", "z_covariance"):
         if (value := getattr(hypotheses, name)) is not None:
-            found[name] = value[:, 0]
-    if hypotheses.z_covariance is not None:
-        found["z_covariance"] = hypotheses.z_covariance[:, 0]
+            found[name] = value[:, 0] if value.shape[1] == 1 else value[torch.arange(len(best)), best]
     return found
 
 
@@ -151,6 +166,18 @@ class Composition:
                 f"{self.name}: the volume ({drawn.kind}) has z_dim = {drawn.z_dim}, the conformation ({found.kind}) "
                 f"{found.z_dim}; z_dim alone sets both, for example z_dim={max(drawn.z_dim, found.z_dim)}"
             )
+        if getattr(self.pose, "z_dim", None) is not None and (self.pose.z_dim, found.kind) != (
+            found.z_dim,
+            "with-pose",
+        ):
+            raise ConfigError(
+                f"{self.name}: the pose ({self.pose.kind}) answers for z as well, so that the conformation must be "
+                f"with-pose of the same z_dim ({self.pose.z_dim}); found {found.kind} of {found.z_dim}"
+            )
+        if getattr(self.pose, "z_dim", None) is None and found.kind == "with-pose":
+            raise ConfigError(
+                f"{self.name}: the pose ({self.pose.kind}) does not answer for z; it needs a conformation"
+            )
         for phase in self.phases:
             phase.check(self)
 
@@ -184,14 +211,16 @@ class Composition:
         moving: tuple[str, ...] = (),
         enter: Callable[[State], State] | None = None,
         band: Callable[[float], int] | None = None,
+        parameters: tuple[str, ...] | None = None,
     ) -> Phase:
         """Passes of gradient steps. ``known``: see ``GradientStep``; by default poses that were found are read from the
-        table. ``moving``: columns of the table that move, besides z where it is a table."""
+        table. ``moving``: columns of the table that move, besides z where it is a table. ``parameters``: those of the
+        model that move; None: all."""
         moving = (*moving, *(("z",) if self._z_moves else ()))
         read = _Read(tuple(name for name in POSE if self._finds_poses and name not in moving))
         adams = {name: dataclasses.replace(self.update, learning_rate=self._rate(name, context)) for name in moving}
         step = GradientStep(
-            model.priced(phase.divergence_weight), self.update, None, moving, phase.rate, adams, known or read
+            model.priced(phase.divergence_weight), self.update, parameters, moving, phase.rate, adams, known or read
         ).step()
         if band is None and phase.march_start < 1:
             band = _Band(phase, context.box // 2 - 1)
@@ -222,7 +251,7 @@ class Composition:
     @property
     def _kept(self) -> tuple[str, ...]:
         """What training writes down: searches look for clusters of z."""
-        return ("z",) if self._finds_poses and not self._z_moves else ()
+        return ("z",) if getattr(self.pose, "compares_clusters", False) and not self._z_moves else ()
 
     def _initial(self, model: Model, context: BuildContext) -> State:
         data = {"box": context.box, "pixel_size": context.pixel_size, "points": context.points}

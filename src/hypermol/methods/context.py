@@ -31,6 +31,7 @@ def build_context(source: Any, seed: int, autocast: bool = False) -> BuildContex
         seed=seed,
         autocast=autocast,
         consensus=cache(lambda: consensus(source).map) if source.particles.has_poses else None,
+        several_images=source.particles.images > source.count,
     )
 
 

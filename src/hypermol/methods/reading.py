@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hypermol.engine import Contribution, Deposit, Draws, State, Step
-from hypermol.engine.gradient import PREFIX, table_rows
+from hypermol.engine.gradient import PREFIX, Outcome, table_rows
 from hypermol.errors import DataError
 from hypermol.methods.backprojection import maps_and_words, results_of_maps
 from hypermol.methods.method import Results
@@ -25,11 +25,7 @@ def reading(model: Any, context: BuildContext, poses: tuple[str, ...]) -> Step:
     columns of poses that were found; the images at these make a consensus map."""
 
     def contribute(state: State, batch: Any, draws: Draws) -> Contribution:
-        model.train(False)
-        tensors = {n.removeprefix(PREFIX): t for n, t in state.tensors.items() if n.startswith(PREFIX)}
-        known = table_rows(state, batch.particle, ("z", *poses))
-        with torch.no_grad():
-            outcome = torch.func.functional_call(model, tensors, (batch, draws, known))
+        outcome = looked_at(model, state, batch, draws, ("z", *poses))
         rows = {name: row for name, row in outcome.rows.items() if poses or name not in POSE}
         totals: dict[str, Tensor | Deposit] = {}
         if poses:
@@ -46,6 +42,16 @@ def reading(model: Any, context: BuildContext, poses: tuple[str, ...]) -> Step:
         return State({**state.tensors, **maps}, state.table, {**state.data, **words, "notes": list(said)})
 
     return Step(contribute, apply) if poses else Step(contribute)
+
+
+def looked_at(model: Any, state: State, batch: Any, draws: Draws, names: tuple[str, ...] = ()) -> Outcome:
+    """What a model with the state's parameters says of a batch. ``names``: columns of the table that it is handed; an
+    encoder needs none, so that the batch may be of images that the run has never seen."""
+    model.train(False)
+    tensors = {n.removeprefix(PREFIX): t for n, t in state.tensors.items() if n.startswith(PREFIX)}
+    known = table_rows(state, batch.particle, names)
+    with torch.no_grad():
+        return torch.func.functional_call(model, tensors, (batch, draws, known))
 
 
 def own_consensus(state: State) -> Results:

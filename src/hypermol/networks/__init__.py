@@ -1,6 +1,21 @@
 """Layers shared by encoders, decoders and critics."""
 
+from hypermol.networks.convolution import ConvolutionalFeatures, perceptron, poolings, shrink_output_, spread_outputs_
 from hypermol.networks.encodings import GaussianEncoding, GeometricEncoding
+from hypermol.networks.filter_bank import GaussianFilters
 from hypermol.networks.mlp import Linear, ResidualMLP
+from hypermol.networks.sine import SineNetwork
 
-__all__ = ["GaussianEncoding", "GeometricEncoding", "Linear", "ResidualMLP"]
+__all__ = [
+    "ConvolutionalFeatures",
+    "GaussianEncoding",
+    "GaussianFilters",
+    "GeometricEncoding",
+    "Linear",
+    "ResidualMLP",
+    "SineNetwork",
+    "perceptron",
+    "poolings",
+    "shrink_output_",
+    "spread_outputs_",
+]

@@ -22,6 +22,12 @@ def negative_log_likelihood(volume: Volume, hypotheses: Hypotheses, batch: Batch
     return (per_image * batch.valid[:, None]).sum(-1)
 
 
+def divergence_weight(beta: float | None, hypotheses: Hypotheses) -> float:
+    """β, or cryoDRGN's 1/(2d) where it is unset."""
+    dimensions = 1 if hypotheses.z is None else hypotheses.z.shape[-1]
+    return 1 / (2 * dimensions) if beta is None else beta
+
+
 @register("objective", "elbo")
 @dataclasses.dataclass(frozen=True)
 class EvidenceLowerBound:
@@ -44,7 +50,5 @@ class EvidenceLowerBound:
         """Per particle, [B], from nll [B, H]."""
         value = nll.mean(1)
         if hypotheses.divergence is not None:
-            dimensions = 1 if hypotheses.z is None else hypotheses.z.shape[-1]
-            beta = 1 / (2 * dimensions) if self.beta is None else self.beta
-            value = value + beta * self.price * hypotheses.divergence
+            value = value + divergence_weight(self.beta, hypotheses) * self.price * hypotheses.mean_divergence
         return value

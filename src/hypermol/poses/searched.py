@@ -43,6 +43,8 @@ class SearchedPose:
 
     words = "pose, by search"
     needs_poses = False
+    compares_clusters = True
+    """Particles of one cluster of z are compared with one map."""
 
     def build(self, context: BuildContext) -> nn.Module:
         """The estimator; its rows live in the particle table under "rotation" and "shift"."""

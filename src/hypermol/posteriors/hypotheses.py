@@ -26,7 +26,7 @@ class Hypotheses:
     z: Tensor | None = None
     log_weight: Tensor | None = None
     z_covariance: Tensor | None = None
-    divergence: Tensor | None = None  # KL of z's posterior from its prior, [B]
+    divergence: Tensor | None = None  # KL of z's posterior from its prior, [B], or [B, H] of each hypothesis
     differentiable: bool = False
 
     @property
@@ -34,6 +34,13 @@ class Hypotheses:
         """H; 1 where nothing is said."""
         given = (self.rotation, self.shift, self.z, self.log_weight)
         return max((t.shape[1] for t in given if t is not None), default=1)
+
+    @property
+    def mean_divergence(self) -> Tensor:
+        """The divergence of each particle [B], a mean where each hypothesis has its own."""
+        if self.divergence is None:
+            raise ConfigError("these hypotheses state no divergence of z from its prior")
+        return self.divergence if self.divergence.ndim == 1 else self.divergence.mean(1)
 
     def combined(self, other: Hypotheses) -> Hypotheses:
         """Pose from one estimator and z from another. H must agree, or be 1 in either.

@@ -5,6 +5,8 @@ from hypermol.volumes.basis import BasisVolume, HarmonicBasis
 from hypermol.volumes.conformation_basis import ConformationBasis
 from hypermol.volumes.expansion import Expansion
 from hypermol.volumes.field import FieldVolume, FourierField
+from hypermol.volumes.fourier_net import FourierNet, FourierNetVolume
+from hypermol.volumes.voxels import VoxelGrid, VoxelVolume
 
 __all__ = [
     "BasisVolume",
@@ -12,8 +14,12 @@ __all__ = [
     "Expansion",
     "FieldVolume",
     "FourierField",
+    "FourierNet",
+    "FourierNetVolume",
     "HarmonicBasis",
     "Volume",
+    "VoxelGrid",
+    "VoxelVolume",
     "coarse_map",
     "half_ball",
 ]

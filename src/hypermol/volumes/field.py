@@ -44,7 +44,7 @@ class FourierField:
     words = "coordinate network in Fourier space"
 
     def build(self, context: BuildContext) -> FieldVolume:
-        """The network, its output scaled per shell (``_envelope``).
+        """The network, its output scaled per shell (``shell_envelope``).
 
         Raises ConfigError where a consensus map is asked for and there is none.
         """
@@ -72,7 +72,7 @@ class FieldVolume(Volume):
             self.encoding = GeometricEncoding(self.box, highest=0.9)
         outputs = 1 if self.hartley else 2
         self.network = ResidualMLP(self.encoding.size, spec.hidden, spec.layers, outputs, context=spec.z_dim)
-        self.register_buffer("envelope", _envelope(context))
+        self.register_buffer("envelope", shell_envelope(context))
         self.has_base = consensus is not None
         if consensus is not None:
             self.register_buffer("consensus", consensus.float())
@@ -119,7 +119,7 @@ class FieldVolume(Volume):
             return slice_grid(self._grid, k.detach(), self.box)[..., 0]
 
 
-def _envelope(context: BuildContext) -> Float[Tensor, " s"]:
+def shell_envelope(context: BuildContext) -> Float[Tensor, " s"]:
     """What the network's output is multiplied by in each shell: the amplitude of the noise.
 
     A shell is learned as fast as the square of this over the noise's power: all at one speed. With the amplitude of the

@@ -1,0 +1,146 @@
+"""An encoder that answers for pose and z at once: image → features → z → rotation and shift given both."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from hypermol.errors import ConfigError
+from hypermol.imaging import Lattice, packed_to_images, s2s2_to_matrix
+from hypermol.joint.symmetrised import Copies, Symmetrised, copies_of
+from hypermol.networks import ConvolutionalFeatures, GaussianFilters, perceptron, shrink_output_, spread_outputs_
+from hypermol.posteriors import Hypotheses, diagonal_covariance, standard_normal_divergence
+from hypermol.shapes import Complex, Float
+from hypermol.specs import BuildContext, Count, Dimension, register
+
+Z_DRAWN = "drawn z"
+"""Row under which an encoder is told z [B, d] instead of inferring it: while poses alone are learned."""
+Z_HEAD = "z_head"
+NOISE_IMAGES = 64
+
+
+@register("pose", "encoder")
+@dataclasses.dataclass(frozen=True)
+class AmortisedEncoder:
+    """Encoder of cryoFIRE (Levy et al. 2022, §3.3) and, without z, of cryoAI and CryoPoseNet.
+
+    Convolutions, then layers shared by all answers, then z, then rotation (S²×S², Gram-Schmidt) and shift, which see
+    the features and z. ``copies`` is the symmetrised loss (eq. 6): see ``Symmetrised``. One image per particle.
+    """
+
+    z_dim: Annotated[Dimension, "dimensions of z; 0: one map for all"] = 8
+    channels: Annotated[Count, "of the first two convolutions; twice and four times as many later"] = 32
+    hidden: Annotated[Count, "units of the layers shared by all answers, and features that they give"] = 256
+    layers: Annotated[Count, "hidden layers that all answers share"] = 2
+    filters: Annotated[Dimension, "blurred copies of the image that the encoder sees besides (cryoAI)"] = 0
+    variational: Annotated[bool, "a Gaussian posterior of z, not a point"] = False
+    shifts: Annotated[bool, "molecules may be off centre"] = True
+    phase_flipped: Annotated[bool, "the encoder sees images times the sign of their CTF"] = False
+    even_start: Annotated[bool, "rotations are spread over all directions at the start"] = True
+    copies: Annotated[
+        Copies,
+        "turned copies of an image that are encoded, the best of which counts: the symmetrised loss is half-turn",
+    ] = "half-turn"
+    mirrored: Annotated[bool, "reflected copies as well"] = False
+
+    words = "pose and z, by an encoder"
+    needs_poses = False
+
+    def build(self, context: BuildContext) -> nn.Module:
+        """The estimator. Raises ConfigError for boxes that are too small, or particles of several images."""
+        if context.several_images:
+            raise ConfigError(_ONE_IMAGE)
+        encoder = EncoderNetwork(self, context)
+        moves = copies_of(self.copies, self.mirrored)
+        return Symmetrised(encoder, moves) if len(moves) > 1 else encoder
+
+
+_ONE_IMAGE = (
+    "the encoder of poses (pose = encoder) sees one image per particle; these particles have several (tilts): "
+    "take `-m cryodrgn2` or `-m ppca-abinitio`"
+)
+
+
+class EncoderNetwork(nn.Module):
+    """The working part. ``infer`` takes images that were made ready (``seen``), in any number of copies."""
+
+    def __init__(self, spec: AmortisedEncoder, context: BuildContext) -> None:
+        super().__init__()
+        box, z = context.box, spec.z_dim
+        self.z_dim, self.variational, self.flipped = z, spec.variational, spec.phase_flipped
+        self.autocast = context.autocast
+        spectrum = 1 + (context.signal_amplitude / context.noise_amplitude.clamp(min=1e-12)).square().float()
+        self.filters = GaussianFilters(spec.filters, box, spectrum)
+        self.convolutions = ConvolutionalFeatures(box, spec.filters + 1, spec.channels)
+        sizes = (self.convolutions.size, *(spec.hidden,) * (spec.layers + 1))
+        self.shared = perceptron(sizes, last_relu=True)
+        if z:
+            self.z_head = perceptron((spec.hidden, spec.hidden, 2 * z if spec.variational else z))
+        self.rotation_head = perceptron((spec.hidden + z, spec.hidden, 6))
+        self.shift_head = perceptron((spec.hidden + z, spec.hidden, 2)) if spec.shifts else None
+        self._begin(spec, Lattice.disc(box), spectrum)
+
+    @torch.no_grad()
+    def _begin(self, spec: AmortisedEncoder, lattice: Lattice, spectrum: Tensor) -> None:
+        """Begin centred and, where asked, with even rotations over noise of the images' own spectrum."""
+        if self.shift_head is not None:
+            shrink_output_(self.shift_head, 0.01)
+        if spec.even_start:
+            noise = torch.randn(NOISE_IMAGES, lattice.size, dtype=torch.complex64)
+            noise = noise * spectrum[lattice.shell].sqrt()
+            features = self.features(noise, lattice)
+            z = torch.randn(len(features), self.z_dim)
+            spread_outputs_(self.rotation_head, torch.cat([features, z], -1))
+
+    def forward(self, batch: Any, draws: Any, rows: dict[str, Tensor]) -> Hypotheses:
+        """rotation [B, 1, 3, 3], shift [B, 1, 2] Å and, where there is one, z [B, 1, d] (with its covariance and
+        divergence where it has a posterior). Raises ConfigError for particles of several images."""
+        return self.infer(self.seen(batch)[:, None], batch, draws, rows)
+
+    def seen(self, batch: Any) -> Complex[Tensor, "b p"]:
+        """The images over σ, and times the sign of the CTF where asked."""
+        if batch.images.shape[1] != 1:
+            raise ConfigError(_ONE_IMAGE)
+        images = batch.images[:, 0] * batch.variance[:, 0].rsqrt()
+        return images * batch.ctf[:, 0].sign() if self.flipped else images
+
+    def features(self, images: Complex[Tensor, "*b p"], lattice: Lattice) -> Float[Tensor, "*b f"]:
+        """What all answers are made from."""
+        pixels = packed_to_images(self.filters(images, lattice.k), lattice)
+        with torch.autocast(pixels.device.type, dtype=torch.bfloat16, enabled=self.autocast):
+            found = self.shared(self.convolutions(pixels.flatten(0, -4)))
+        return found.float().unflatten(0, images.shape[:-1])
+
+    def infer(self, images: Complex[Tensor, "b h p"], batch: Any, draws: Any, rows: dict[str, Tensor]) -> Hypotheses:
+        """One hypothesis for each of H images of a particle that were made ready."""
+        features = self.features(images, batch.lattice)
+        z, posterior = self._z(features, draws, rows)
+        known = features if z is None else torch.cat([features, z], -1)
+        rotation = s2s2_to_matrix(self.rotation_head(known))
+        if self.shift_head is None:
+            shift = rotation.new_zeros(*rotation.shape[:2], 2)
+        else:
+            shift = self.shift_head(known) * batch.pixel_size
+        return Hypotheses(rotation=rotation, shift=shift, z=z, differentiable=True, **posterior)
+
+    def _z(self, features: Tensor, draws: Any, rows: dict[str, Tensor]) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """z [B, H, d] (a sample of its posterior in training, else the mean), and what is said of its posterior."""
+        if self.z_dim == 0:
+            return None, {}
+        if Z_DRAWN in rows:
+            return rows[Z_DRAWN][:, None].expand(-1, features.shape[1], -1), {}
+        found = self.z_head(features)
+        if not self.variational:
+            return found, {}
+        mean, log_variance = found.chunk(2, -1)
+        posterior = {
+            "z_covariance": diagonal_covariance(log_variance.exp()),
+            "divergence": standard_normal_divergence(mean, log_variance),
+        }
+        if self.training:  # one draw for all copies of a particle
+            unit = draws.normal("z", self.z_dim, dtype=mean.dtype)[:, None]
+            mean = mean + (0.5 * log_variance).exp() * unit
+        return mean, posterior
