@@ -63,6 +63,7 @@ from hypermol.metrics.populations import (
     population_error,
     population_scores,
 )
+from hypermol.metrics.mutual_information import MutualInformation, mutual_information
 from hypermol.metrics.pose_scores import PoseScores, pose_scores
 from hypermol.metrics.poses import ErrorSummary, PoseErrors, align_poses, nearest_equivalents, pose_errors, summarise
 from hypermol.metrics.real_space import map_correlation
@@ -87,6 +88,7 @@ __all__ = [
     "Imbalance",
     "LandscapeDistance",
     "MatrixDistance",
+    "MutualInformation",
     "NeighbourScore",
     "PopulationScores",
     "PoseErrors",
@@ -135,6 +137,7 @@ __all__ = [
     "map_correlation",
     "map_distances",
     "mixed_fsc",
+    "mutual_information",
     "nearest_equivalents",
     "neighbourhood_similarity",
     "nuisance_imbalance",
