@@ -26,15 +26,16 @@ def test_two_normals(correlation: float) -> None:
     assert (found.sigmas > 4) == (correlation > 0)
 
 
-def test_a_view_known_to_a_cap() -> None:
-    """z is even over a cap of half-angle a around the viewing direction: log(4π / area of the cap)."""
-    view, angle = on_sphere(SIZE, 0), np.deg2rad(90)
-    height = RANDOM.uniform(np.cos(angle), 1, SIZE)
+def test_a_view_known_to_some_degrees() -> None:
+    """z is the viewing direction, off by von Mises-Fisher: κ (coth κ - 1/κ) + log(κ / sinh κ)."""
+    view, kappa = on_sphere(SIZE, 0), 4.0
+    height = 1 + np.log(RANDOM.uniform(np.exp(-2 * kappa), 1, SIZE)) / kappa
     aside = np.cross(view, on_sphere(SIZE, 1))
     aside /= np.linalg.norm(aside, axis=1, keepdims=True)
     z = height[:, None] * view + np.sqrt(1 - height**2)[:, None] * aside
     found = mutual_information(view, z)
-    assert found.nats == pytest.approx(np.log(2 / (1 - np.cos(angle))), abs=0.1)
+    known = kappa * (1 / np.tanh(kappa) - 1 / kappa) + np.log(kappa / np.sinh(kappa))
+    assert found.nats == pytest.approx(known, abs=0.12)
     assert found.sigmas > 10
 
 

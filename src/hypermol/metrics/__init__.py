@@ -53,6 +53,7 @@ from hypermol.metrics.imbalance import (
     nuisance_imbalance,
 )
 from hypermol.metrics.local_resolution import local_fsc, local_resolution
+from hypermol.metrics.mutual_information import MutualInformation, mutual_information
 from hypermol.metrics.neighbours import NeighbourScore, neighbourhood_similarity, shared_neighbours
 from hypermol.metrics.per_particle import StateScores, equal_steps, particle_curves, per_conformation
 from hypermol.metrics.physical import cross_distances, map_distances, same_scale
@@ -63,7 +64,6 @@ from hypermol.metrics.populations import (
     population_error,
     population_scores,
 )
-from hypermol.metrics.mutual_information import MutualInformation, mutual_information
 from hypermol.metrics.pose_scores import PoseScores, pose_scores
 from hypermol.metrics.poses import ErrorSummary, PoseErrors, align_poses, nearest_equivalents, pose_errors, summarise
 from hypermol.metrics.real_space import map_correlation
