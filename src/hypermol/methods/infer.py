@@ -28,7 +28,7 @@ from hypermol.methods.train import save_estimates
 from hypermol.methods.unlike import Alike
 from hypermol.methods.unseen import Unseen, fit_rows, unseen_of
 from hypermol.particles import ImageSource, Preparation
-from hypermol.runs import Run, refuse_existing
+from hypermol.runs import WARNING, Run, refuse_existing
 
 BATCH = 256
 POINTS = 1 << 19
@@ -186,7 +186,7 @@ class _Inference:
         for path in (path for pattern in KEPT_MAPS for path in self.trained.volumes.glob(pattern)):
             shutil.copyfile(path, self.folder.volumes / path.name)
         warning = self.folder.config["inferred"].get("warning")
-        for note in (*([f"warning: {warning}"] if warning else []), *sentences(rows, judged, own, known)):
+        for note in (*([f"{WARNING}{warning}"] if warning else []), *sentences(rows, judged, own, known)):
             self.folder.append_log({"event": "note", "text": note})
             self._say(note)
         self.folder.append_log({"event": "finished", "particles": self.source.count, "skipped": 0})

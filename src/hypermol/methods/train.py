@@ -16,9 +16,10 @@ from hypermol.methods.given import Given
 from hypermol.methods.job import Conduct, Job, make_ready
 from hypermol.methods.masks import settled_mask
 from hypermol.methods.method import Results
+from hypermol.methods.pose_findings import pose_in_z
 from hypermol.methods.record import optics_found, run_config, run_method, run_particles, run_preparation
 from hypermol.particles import Particles, Preparation, check_preparation, write_posed
-from hypermol.runs import Run, refuse_existing
+from hypermol.runs import WARNING, Run, refuse_existing
 
 
 def train(
@@ -117,6 +118,7 @@ def _write_results(run: Run, job: Job, results: Results, state: State, conduct: 
     run.volumes.mkdir(exist_ok=True)
     for name, volume in results.maps.items():
         write_map(run.volumes / f"{name}.mrc", volume, job.source.pixel_size)
+    results = _with_pose_in_z(results, job.particles)
     if results.curves:
         run.save_curves(results.curves)
     if results.metrics:
@@ -126,6 +128,16 @@ def _write_results(run: Run, job: Job, results: Results, state: State, conduct: 
         conduct.report({"event": "note", "text": note})
     skipped = state.data.get("skipped", 0)
     run.append_log({"event": "finished", "particles": state.clock.images, "skipped": skipped})
+
+
+def _with_pose_in_z(results: Results, particles: Particles) -> Results:
+    """What z says of the pose, of every method that has both."""
+    rotation = results.estimates.get("rotation", particles.rotation)
+    if rotation is None or "z" not in results.estimates:
+        return results
+    said, figure = pose_in_z(results.estimates["z"], np.asarray(rotation))
+    notes = results.notes if said is None else (*results.notes, f"{WARNING}{said}")
+    return dataclasses.replace(results, metrics={**results.metrics, **figure}, notes=notes)
 
 
 def save_estimates(
