@@ -28,6 +28,9 @@ def infer(
     reference: Annotated[
         int, Parameter(help="How many of the run's own particles to compare with; 0: none is called unlike them.")
     ] = 1000,
+    z_steps: Annotated[
+        int, Parameter(help="Gradient steps per particle from an encoder's z: better where it saw few images.")
+    ] = 0,
     datadir: DataDir = None,
     passthrough: Passthrough = (),
     poses: Poses = None,
@@ -54,7 +57,7 @@ def infer(
             raise ConfigError("--resume OUT goes alone: it keeps the run and the particles that it was started with")
         job, folder = partial(_continue, resume), resume
     else:
-        job, folder = _begun(run, particles, out, {**reading, "reference": reference})
+        job, folder = _begun(run, particles, out, {**reading, "reference": reference, "z_steps": z_steps})
     found = conducted(job, device, memory_bytes(memory_gb), partial(_with_hint, folder=folder))
     say(f"done in {duration(time.monotonic() - began)}: {found.path}")
     say(f"next: {_next_step(found)}")

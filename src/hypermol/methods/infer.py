@@ -48,28 +48,30 @@ def infer(
     ctf: Path | str | None = None,
     pixel_size: float | None = None,
     reference: int = REFERENCE,
+    z_steps: int = 0,
     conduct: Conduct | None = None,
 ) -> Run:
     """Estimates of the particles of a file by the finished run ``trained``, as a run folder ``out``.
 
     ``datadir`` to ``pixel_size``: see ``read_particles``. ``reference``: how many of the run's own particles are looked
-    at again, to know what is usual; 0: none is called unlike. Raises, before the folder is made: ConfigError where the
+    at again, to know what is usual; 0: none is called unlike. ``z_steps``: gradient steps per particle from the z of an
+    encoder on. Raises, before the folder is made: ConfigError where the
     run cannot do this or the particles do not fit it (poses, CTF, box, pixel size), DataError for unreadable ones,
     ConventionError where their poses are plainly those of another hand.
     """
     conduct, source_run = conduct or Conduct(), Run.open(trained)
     given = Given.at(path, datadir, passthrough, poses, ctf, pixel_size)
     refuse_existing(out)
-    if reference < 0:
-        raise ConfigError(f"reference = {reference}: expected 0 or more of the run's own particles")
+    if reference < 0 or z_steps < 0:
+        raise ConfigError(f"reference = {reference}, z_steps = {z_steps}: expected 0 or more")
     device, why = chosen_device(conduct.device)
-    unseen, state = unseen_of(source_run, device)
+    unseen, state = unseen_of(source_run, device, z_steps)
     particles = given.read()
     preparation = require_alike(particles, particles_if_there(source_run)[0], source_run, state)
     with Processes.join(device) as processes:
         source = ImageSource(particles, preparation, memory_limit_bytes=conduct.memory_limit, device=device)
         introduce(source, why, conduct, processes, every_pixel=False)
-        told = {"from": str(source_run.path.resolve()), "reference": reference}
+        told = {"from": str(source_run.path.resolve()), "reference": reference, "z_steps": z_steps}
         if not finds_poses(run_method(source_run)):
             said = require_same_frame(unseen.volume, _middle(source_run), source, source_run)
             told |= {} if said is None else {"warning": said}
@@ -89,7 +91,7 @@ def resume_inference(path: Path | str, conduct: Conduct | None = None) -> Run:
         return run
     device, why = chosen_device(conduct.device)
     source_run = Run.open(run.config["inferred"]["from"])
-    unseen, state = unseen_of(source_run, device)
+    unseen, state = unseen_of(source_run, device, int(run.config["inferred"]["z_steps"]))
     with Processes.join(device) as processes:
         prepared = run_preparation(run)
         source = ImageSource(run_particles(run), prepared, memory_limit_bytes=conduct.memory_limit, device=device)

@@ -68,5 +68,6 @@ def _uncertainty(rows: Rows, known: Rows) -> str | None:
     kept = spread > 1e-6
     if not kept.any():
         return None
-    own = np.sqrt(np.diagonal(rows["z_covariance"], axis1=1, axis2=2))[:, kept] / spread[kept]
+    variance = np.diagonal(rows["z_covariance"], axis1=1, axis2=2).clip(min=0)
+    own = np.sqrt(variance)[:, kept] / spread[kept]
     return f"z is known to {np.median(own):.2g} of the spread of the run's own (median over particles and coordinates)"

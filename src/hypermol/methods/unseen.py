@@ -29,10 +29,12 @@ FIT = ("fit", "fit_error", "residual")
 @dataclasses.dataclass(frozen=True)
 class Unseen:
     """``look(state, batch, draws)``: what is inferred of the particles of a batch, as rows of the method's estimates;
-    ``volume``: what offers ``slices(k, z)``, the family of maps that images are compared with."""
+    ``volume``: what offers ``slices(k, z)``, the family of maps that images are compared with; ``refined(steps)``: a
+    look that goes on from an encoder's z by so many gradient steps per particle, where there is an encoder."""
 
     look: Look
     volume: Any
+    refined: Callable[[int], Look] | None = None
 
 
 class LinearVolume:
@@ -49,8 +51,8 @@ class LinearVolume:
         return values[..., 0] + (values[..., 1:] * z[..., None, :].to(values.real)).sum(-1)
 
 
-def unseen_of(run: Run, device: torch.device) -> tuple[Unseen, State]:
-    """A finished run ready to look at other particles, and its final state.
+def unseen_of(run: Run, device: torch.device, z_steps: int = 0) -> tuple[Unseen, State]:
+    """A finished run ready to look at other particles, and its final state. ``z_steps``: see ``Unseen.refined``.
 
     Raises ConfigError where the run has not finished, or its method cannot do this; the message says what can.
     """
@@ -65,6 +67,10 @@ def unseen_of(run: Run, device: torch.device) -> tuple[Unseen, State]:
         )
     known = run.estimates() if (run.path / "estimates.npz").exists() else {}
     unseen: Unseen = method.unseen(state, stored_context(run, state), known)
+    if z_steps:
+        if unseen.refined is None:
+            raise ConfigError(f"{run.path}: {method.name} has no encoder whose z could be refined; leave --z-steps out")
+        unseen = dataclasses.replace(unseen, look=unseen.refined(z_steps))
     return unseen, state
 
 

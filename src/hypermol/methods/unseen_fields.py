@@ -16,8 +16,8 @@ from hypermol.engine import Draws, State
 from hypermol.engine.gradient import install
 from hypermol.errors import ConfigError
 from hypermol.methods.field_search import FieldSearch, k_means
-from hypermol.methods.unseen import Unseen, need_z
-from hypermol.methods.z_refinement import Posterior, refine
+from hypermol.methods.unseen import Look, Unseen, need_z
+from hypermol.methods.z_refinement import Posterior, log_likelihoods, refine
 from hypermol.poses import SearchedPose
 from hypermol.posteriors import Hypotheses, diagonal_covariance
 from hypermol.specs import BuildContext
@@ -56,7 +56,30 @@ def unseen_fields(method: Composition, state: State, context: BuildContext, know
             found["z_covariance"] = diagonal_covariance(spread)
         return {name: row for name, row in found.items() if name not in left_out}
 
-    return Unseen(look, model.volume)
+    def refined(steps: int) -> Look:
+        return _Refined(model, look, steps)
+
+    return Unseen(look, model.volume, refined if model.volume.z_dim and not in_table else None)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Refined:
+    """What an encoder says, then gradient steps on the z of each particle: an encoder that was trained on few particles
+    answers worse for others (the amortisation gap)."""
+
+    model: Model
+    look: Look
+    steps: int
+
+    def __call__(self, state: State, batch: Any, draws: Draws) -> Rows:
+        found = self.look(state, batch, draws)
+        fixed = _At(self.model, found)
+        variance = found["z_covariance"].diagonal(dim1=-2, dim2=-1) if "z_covariance" in found else None
+        better = refine(fixed, batch, Posterior(found["z"], variance), self.steps)
+        with torch.no_grad():
+            likely = log_likelihoods(fixed, batch, better.mean[:, None])[:, 0]
+        found |= {"z": better.mean, "log_likelihood": likely}
+        return found if better.variance is None else {**found, "z_covariance": diagonal_covariance(better.variance)}
 
 
 def _last_band(method: Composition, box: int) -> int:
@@ -72,7 +95,9 @@ class _At:
         self.model, self.rows, self.volume = model, rows, model.volume
 
     def pose(self, batch: Any, draws: Draws | None, rows: Rows) -> Hypotheses:
-        """The poses, whatever is asked."""
+        """The poses that were found, or those given."""
+        if "rotation" in self.rows:
+            return _pose(self.rows)
         found: Hypotheses = self.model.pose(batch, draws, self.rows)
         return found
 
