@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-pose-search bench-unknown-poses bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-pose-search bench-unknown-poses bench-real-refinement bench-optics bench-pose-differences bench-amortised docs-figures test-triton clean
 
 METHODS ?= ppca-abinitio classify-abinitio:classes=10 cryodrgn2:z_dim=2
 
@@ -79,6 +79,10 @@ bench-optics: $(VENV)/.ready
 
 bench-pose-differences: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.pose_differences
+
+# Hours on two cores; goes on where it stopped.
+bench-amortised: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.amortised
 
 bench-kernels: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.grid_kernels

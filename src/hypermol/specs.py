@@ -55,7 +55,7 @@ class BuildContext:
     that of the CTF;
     seed: of the run; autocast: whether network layers may run in bfloat16; consensus: a call that gives the back
     projection of all images [D, D, D] (given poses), for parts that start from it; several_images: whether a particle
-    has more than one (tilts).
+    has more than one (tilts); examples: a call that gives a batch of that many particles at most, spread over the set.
     """
 
     box: int
@@ -68,6 +68,7 @@ class BuildContext:
     autocast: bool = False
     consensus: Callable[[], Any] | None = None
     several_images: bool = False
+    examples: Callable[[int], Any] | None = None
 
 
 _REGISTRY: dict[str, dict[str, type]] = {}
@@ -102,9 +103,14 @@ def lookup(room: str, kind: str) -> type:
         plugins.load(outside[kind])
     known = _REGISTRY.get(room, {})
     if kind not in known:
-        names = sorted({*known, *outside})
+        names = known_kinds(room)
         raise ConfigError(f"unknown {room} {kind!r}{_suggest(kind, names)}; known: {', '.join(names)}")
     return known[kind]
+
+
+def known_kinds(room: str) -> tuple[str, ...]:
+    """The kinds of part that ``lookup`` finds in a room, those of other packages too."""
+    return tuple(sorted({*_REGISTRY.get(room, {}), *_announced(room)}))
 
 
 def _announced(room: str) -> dict[str, Any]:
@@ -145,14 +151,27 @@ def updated(spec: T, path: str, value: Any, whole_path: str | None = None) -> T:
     is_part = dataclasses.is_dataclass(current)
     if rest and not is_part:
         raise ConfigError(f"{kind}.{name} is a plain value; {path!r} goes one level too deep")
+    others = known_kinds(current.room) if is_part and hasattr(current, "room") else ()
+    if not rest and isinstance(value, str) and value in others:
+        value = _other_kind(current, value)
     if is_part and not rest and not dataclasses.is_dataclass(value):
         inside = [f"{name}.{field.name}" for field in dataclasses.fields(current)]  # type: ignore[arg-type]
         hint = f"set what is in it: {', '.join(inside)}" if inside else "nothing in it can be set"
-        raise ConfigError(f"{name} = {_shown(value)}: {name} is a part ({getattr(current, 'kind', kind)}); {hint}")
+        instead = f", or name another kind of it: {', '.join(others)}" if len(others) > 1 else ""
+        own = getattr(current, "kind", kind)
+        raise ConfigError(f"{name} = {_shown(value)}: {name} is a part ({own}); {hint}{instead}")
     if rest:
         value = updated(current, rest, value, whole_path or path)
     values = {n: getattr(spec, n) for n in names}
     return validated(type(spec), {**values, name: value}, {name: whole_path or path})
+
+
+def _other_kind(current: Any, kind: str) -> Any:
+    """The part of another kind in the place of ``current``: its defaults, and the same z_dim where both have one."""
+    spec = lookup(current.room, kind)
+    names = {field.name for field in dataclasses.fields(spec)}  # type: ignore[arg-type]
+    same = {"z_dim": current.z_dim} if "z_dim" in names and hasattr(current, "z_dim") else {}
+    return validated(spec, same)
 
 
 def validated(spec: type[T], values: Mapping[str, Any], called: Mapping[str, str] | None = None) -> T:

@@ -8,6 +8,7 @@ from hypermol.cli.main import main
 from hypermol.errors import ConfigError
 from hypermol.methods import METHODS, configured, find_method, settings_of
 from hypermol.specs import from_dict, to_dict
+from hypermol.volumes import VoxelGrid
 
 CRYODRGN = find_method("cryodrgn")
 
@@ -70,7 +71,7 @@ def test_methods_without_the_thing_say_so() -> None:
         ({"volume.hiden": 1}, r"no setting 'hiden' \(did you mean 'hidden'\?\)"),
         ({"sedd": 1}, r"did you mean 'seed'\?"),
         ({"name": "x"}, "no setting 'name'"),
-        ({"volume": "grid"}, "volume is a part .*volume.hidden"),
+        ({"volume": "grid"}, "volume is a part .*volume.hidden.*another kind of it: .*voxels"),
         ({"volume.hidden.x": 1}, "one level too deep"),
         ({"phases": 1}, "no setting 'phases'"),
         ({"phases.0": 1}, "no setting 'phases.0'"),
@@ -99,3 +100,10 @@ def test_every_setting_is_explained(name: str, capsys: pytest.CaptureFixture[str
     for path, setting in settings.items():
         assert f" {path} " in said
         assert " ".join(setting.explained.split()[:3]) in said
+
+
+def test_a_part_of_another_kind_keeps_z_dim() -> None:
+    method = configured(find_method("cryodrgn"), {"z_dim": 3, "volume": "voxels", "volume.step": 5.0})
+    assert method.volume == VoxelGrid(z_dim=3, step=5.0)
+    with pytest.raises(ConfigError, match="fourier-net has no setting 'hiden'"):
+        configured(find_method("neural-homogeneous"), {"volume": "fourier-net", "volume.hiden": 3})

@@ -8,12 +8,19 @@ from scipy.ndimage import gaussian_filter
 
 from hypermol.errors import ConfigError
 from hypermol.imaging import Lattice, images_to_packed, packed_to_images
-from hypermol.networks import ConvolutionalFeatures, GaussianFilters, perceptron, poolings, spread_outputs_
+from hypermol.networks import (
+    ConvolutionalFeatures,
+    GaussianFilters,
+    ReferenceNorm,
+    perceptron,
+    poolings,
+    spread_outputs_,
+)
 
 
 @pytest.mark.parametrize(("box", "side"), [(128, 4), (256, 8), (64, 4), (32, 4), (20, 5), (16, 4), (8, 4)])
 def test_reduced_32_fold_but_to_no_less_than_four_pixels(box: int, side: int) -> None:
-    layers = ConvolutionalFeatures(box, 2, 4)
+    layers = ConvolutionalFeatures(box, 2, 4, 1)
     assert sum(isinstance(layer, torch.nn.Conv2d) for layer in layers.layers) == 7
     assert layers.size == 16 * side * side
     assert layers(torch.randn(3, 2, box, box)).shape == (3, layers.size)
@@ -22,6 +29,17 @@ def test_reduced_32_fold_but_to_no_less_than_four_pixels(box: int, side: int) ->
 def test_boxes_that_are_too_small_are_refused() -> None:
     with pytest.raises(ConfigError, match="at least 8 px"):
         poolings(6)
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 4, 4)])
+def test_normalised_by_the_reference_alone(shape: tuple[int, ...]) -> None:
+    """torch's batch normalisation of the reference; other rows neither change it nor each other."""
+    x = 3 + 2 * torch.randn(9, *shape, generator=torch.Generator().manual_seed(0))
+    norm = ReferenceNorm(5, 6)
+    batch_norm = torch.nn.BatchNorm1d(5) if len(shape) == 1 else torch.nn.BatchNorm2d(5)
+    found = norm(x)
+    torch.testing.assert_close(found[:6], batch_norm(x[:6]))
+    torch.testing.assert_close(norm(torch.cat([x[:6], x[7:]]))[6:], found[7:])
 
 
 def test_filters_are_gaussians_in_real_space() -> None:
@@ -48,7 +66,7 @@ def test_filtered_images_have_a_root_mean_square_of_one() -> None:
 
 def test_outputs_of_an_even_start_have_no_mean_and_no_preferred_direction() -> None:
     draw = torch.Generator().manual_seed(0)
-    head, features = perceptron((8, 32, 6)), 5 + torch.randn(300, 8, generator=draw)
+    head, features = perceptron(8, 32, 6), 5 + torch.randn(300, 8, generator=draw)
     spread_outputs_(head, features)
     outputs = head(features).detach()
     torch.testing.assert_close(outputs.mean(0), torch.zeros(6), atol=1e-3, rtol=0)

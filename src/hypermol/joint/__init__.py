@@ -1,4 +1,4 @@
-"""Estimators that answer for pose and z together: poses with z integrated out, encoders, and Markov chains over both."""
+"""Estimators that answer for pose and z together: poses with z integrated out, encoders, Markov chains over both."""
 
 from hypermol.joint.chains import MarkovChains, first_lengths, from_rows, to_rows, tuned
 from hypermol.joint.coefficients import CoefficientPosterior, drawn_powers, normal_equations

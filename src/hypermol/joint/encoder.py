@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from hypermol.errors import ConfigError
 from hypermol.imaging import Lattice, packed_to_images, s2s2_to_matrix
 from hypermol.joint.symmetrised import Copies, Symmetrised, copies_of
-from hypermol.networks import ConvolutionalFeatures, GaussianFilters, perceptron, shrink_output_, spread_outputs_
+from hypermol.networks import (
+    ConvolutionalFeatures,
+    GaussianFilters,
+    normalised_perceptron,
+    perceptron,
+    shrink_output_,
+    spread_outputs_,
+)
 from hypermol.posteriors import Hypotheses, diagonal_covariance, standard_normal_divergence
 from hypermol.shapes import Complex, Float
 from hypermol.specs import BuildContext, Count, Dimension, register
@@ -19,7 +26,8 @@ from hypermol.specs import BuildContext, Count, Dimension, register
 Z_DRAWN = "drawn z"
 """Row under which an encoder is told z [B, d] instead of inferring it: while poses alone are learned."""
 Z_HEAD = "z_head"
-NOISE_IMAGES = 64
+REFERENCES = 64
+"""Images by which the layers of an encoder are normalised."""
 
 
 @register("pose", "encoder")
@@ -65,7 +73,10 @@ _ONE_IMAGE = (
 
 
 class EncoderNetwork(nn.Module):
-    """The working part. ``infer`` takes images that were made ready (``seen``), in any number of copies."""
+    """The working part. ``infer`` takes images that were made ready (``seen``), in any number of copies. ``reference``:
+    some images of the set it was trained on, by which layers are normalised; kept with the parameters."""
+
+    reference: Tensor
 
     def __init__(self, spec: AmortisedEncoder, context: BuildContext) -> None:
         super().__init__()
@@ -74,24 +85,33 @@ class EncoderNetwork(nn.Module):
         self.autocast = context.autocast
         spectrum = 1 + (context.signal_amplitude / context.noise_amplitude.clamp(min=1e-12)).square().float()
         self.filters = GaussianFilters(spec.filters, box, spectrum)
-        self.convolutions = ConvolutionalFeatures(box, spec.filters + 1, spec.channels)
-        sizes = (self.convolutions.size, *(spec.hidden,) * (spec.layers + 1))
-        self.shared = perceptron(sizes, last_relu=True)
+        reference = self._reference(context, spectrum)
+        self.register_buffer("reference", torch.view_as_real(reference).contiguous())
+        count = len(reference)
+        self.convolutions = ConvolutionalFeatures(box, spec.filters + 1, spec.channels, count)
+        self.shared = normalised_perceptron(count, self.convolutions.size, *(spec.hidden,) * (spec.layers + 1))
         if z:
-            self.z_head = perceptron((spec.hidden, spec.hidden, 2 * z if spec.variational else z))
-        self.rotation_head = perceptron((spec.hidden + z, spec.hidden, 6))
-        self.shift_head = perceptron((spec.hidden + z, spec.hidden, 2)) if spec.shifts else None
-        self._begin(spec, Lattice.disc(box), spectrum)
+            self.z_head = perceptron(spec.hidden, spec.hidden, 2 * z if spec.variational else z)
+        self.rotation_head = perceptron(spec.hidden + z, spec.hidden, 6)
+        self.shift_head = perceptron(spec.hidden + z, spec.hidden, 2) if spec.shifts else None
+        self._begin(spec, Lattice.disc(box))
+
+    def _reference(self, context: BuildContext, spectrum: Tensor) -> Complex[Tensor, "r p"]:
+        """Images of the set made ready; noise of their spectrum where there are none (a run rebuilt, which has its
+        own)."""
+        if context.examples is not None:
+            return self.seen(context.examples(REFERENCES)).cpu()
+        shell = Lattice.disc(context.box).shell
+        noise = torch.randn(min(REFERENCES, context.count), len(shell), dtype=torch.complex64)
+        return noise * spectrum[shell].sqrt()
 
     @torch.no_grad()
-    def _begin(self, spec: AmortisedEncoder, lattice: Lattice, spectrum: Tensor) -> None:
-        """Begin centred and, where asked, with even rotations over noise of the images' own spectrum."""
+    def _begin(self, spec: AmortisedEncoder, lattice: Lattice) -> None:
+        """Begin centred and, where asked, with rotations spread evenly over the reference images."""
         if self.shift_head is not None:
             shrink_output_(self.shift_head, 0.01)
         if spec.even_start:
-            noise = torch.randn(NOISE_IMAGES, lattice.size, dtype=torch.complex64)
-            noise = noise * spectrum[lattice.shell].sqrt()
-            features = self.features(noise, lattice)
+            features = self.features(torch.view_as_complex(self.reference), lattice)
             z = torch.randn(len(features), self.z_dim)
             spread_outputs_(self.rotation_head, torch.cat([features, z], -1))
 
@@ -109,10 +129,12 @@ class EncoderNetwork(nn.Module):
 
     def features(self, images: Complex[Tensor, "*b p"], lattice: Lattice) -> Float[Tensor, "*b f"]:
         """What all answers are made from."""
-        pixels = packed_to_images(self.filters(images, lattice.k), lattice)
+        reference = torch.view_as_complex(self.reference)[:, : lattice.size]
+        together = torch.cat([reference, images.flatten(0, -2)])
+        pixels = packed_to_images(self.filters(together, lattice.k), lattice)
         with torch.autocast(pixels.device.type, dtype=torch.bfloat16, enabled=self.autocast):
-            found = self.shared(self.convolutions(pixels.flatten(0, -4)))
-        return found.float().unflatten(0, images.shape[:-1])
+            found = self.shared(self.convolutions(pixels))
+        return found[len(reference) :].float().unflatten(0, images.shape[:-1])
 
     def infer(self, images: Complex[Tensor, "b h p"], batch: Any, draws: Any, rows: dict[str, Tensor]) -> Hypotheses:
         """One hypothesis for each of H images of a particle that were made ready."""

@@ -18,6 +18,7 @@ from hypermol.methods.record import (
 from hypermol.methods.relocate import relocate
 from hypermol.methods.settings import Setting, configured, settings_of
 from hypermol.methods.train import resume, train
+from hypermol.methods.trained_encoder import TrainedEncoder, trained_encoder
 
 __all__ = [
     "METHODS",
@@ -27,6 +28,7 @@ __all__ = [
     "Results",
     "Setting",
     "Trained",
+    "TrainedEncoder",
     "Training",
     "configured",
     "find_method",
@@ -43,5 +45,6 @@ __all__ = [
     "run_particles",
     "settings_of",
     "train",
+    "trained_encoder",
     "without_places",
 ]

@@ -32,7 +32,14 @@ def build_context(source: Any, seed: int, autocast: bool = False) -> BuildContex
         autocast=autocast,
         consensus=cache(lambda: consensus(source).map) if source.particles.has_poses else None,
         several_images=source.particles.images > source.count,
+        examples=lambda count: examples(source, count),
     )
+
+
+def examples(source: Any, count: int) -> Any:
+    """A batch of ``count`` particles at most, spread evenly over a source, on the CPU."""
+    chosen = torch.linspace(0, source.count - 1, min(count, source.count)).round().long()
+    return source.load(chosen).to("cpu")
 
 
 def stored_context(run: Run, state: State) -> BuildContext:

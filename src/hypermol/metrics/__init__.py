@@ -57,6 +57,7 @@ from hypermol.metrics.mutual_information import MutualInformation, mutual_inform
 from hypermol.metrics.neighbours import NeighbourScore, neighbourhood_similarity, shared_neighbours
 from hypermol.metrics.per_particle import StateScores, equal_steps, particle_curves, per_conformation
 from hypermol.metrics.physical import cross_distances, map_distances, same_scale
+from hypermol.metrics.plane_symmetry import plane_symmetry
 from hypermol.metrics.populations import (
     PopulationScores,
     best_populations,
@@ -145,6 +146,7 @@ __all__ = [
     "particle_curves",
     "per_conformation",
     "phase_randomised",
+    "plane_symmetry",
     "population_error",
     "population_scores",
     "pose_errors",

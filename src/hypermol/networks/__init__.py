@@ -1,6 +1,14 @@
 """Layers shared by encoders, decoders and critics."""
 
-from hypermol.networks.convolution import ConvolutionalFeatures, perceptron, poolings, shrink_output_, spread_outputs_
+from hypermol.networks.convolution import (
+    ConvolutionalFeatures,
+    ReferenceNorm,
+    normalised_perceptron,
+    perceptron,
+    poolings,
+    shrink_output_,
+    spread_outputs_,
+)
 from hypermol.networks.encodings import GaussianEncoding, GeometricEncoding
 from hypermol.networks.filter_bank import GaussianFilters
 from hypermol.networks.mlp import Linear, ResidualMLP
@@ -12,8 +20,10 @@ __all__ = [
     "GaussianFilters",
     "GeometricEncoding",
     "Linear",
+    "ReferenceNorm",
     "ResidualMLP",
     "SineNetwork",
+    "normalised_perceptron",
     "perceptron",
     "poolings",
     "shrink_output_",
