@@ -162,7 +162,7 @@ def test_stopped_and_continued(
     problem: Problem, runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same estimates, to the bit, and what was done is not done again; another command's folder is refused."""
-    monkeypatch.setattr("hypermol.methods.infer.BATCH", 25)
+    monkeypatch.setattr("hypermol.methods.inference.BATCH", 25)
     straight = infer(runs["ppca"], problem.others, tmp_path / "straight", reference=50).estimates()
     calls: list[int] = []
 

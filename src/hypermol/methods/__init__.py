@@ -3,7 +3,7 @@
 from hypermol.methods.catalogue import METHODS, find_method
 from hypermol.methods.composition import Composition, Training
 from hypermol.methods.given import without_places
-from hypermol.methods.infer import infer, resume_inference
+from hypermol.methods.inference import infer, resume_inference
 from hypermol.methods.job import Conduct
 from hypermol.methods.method import Method, Results
 from hypermol.methods.rebuild import Trained, rebuild

@@ -82,8 +82,8 @@ def collapsed_poses(rotation: Float[Tensor, "n 3 3"]) -> str | None:
     if uneven < UNEVEN:
         return None
     return (
-        f"poses have collapsed in the plane of the image: the in-plane angles keep to one direction ({uneven:.2f}; even: "
-        f"0, one angle: 1), which no preparation of a specimen does; {TRY_AGAIN}"
+        f"poses have collapsed in the plane of the image: the in-plane angles keep to one direction ({uneven:.2f}; "
+        f"even: 0, one angle: 1), which no preparation of a specimen does; {TRY_AGAIN}"
     )
 
 
