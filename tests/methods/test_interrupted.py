@@ -59,6 +59,11 @@ JOBS = {
     "cryodrgn2": {**SEARCHED_TOO, **ENCODER},
     "cryodrgn-bnb": {**SEARCHED_TOO, **ENCODER, "phases.3.hidden": 24},
     "drgnai": SEARCHED_TOO,
+    "hybrid": {
+        **{**TINY_Z, "z_dim": 2, "epochs": 2, "pose.channels": 4, "pose.hidden": 16, "pose.step_deg": 30.0},
+        **{"phases.0.images": 60, "phases.0.batch_size": 10, "phases.1.passes": 1, "phases.1.batch_size": 10},
+        **{"phases.2.batch_size": 10, "phases.2.clusters": 2},
+    },
 }
 MOMENTS = {
     "backprojection": (1,),
@@ -68,6 +73,7 @@ MOMENTS = {
     "classify-abinitio": (2, 9, 15, 20),
     "cryodrgn2": (3, 7, 11),
     "drgnai": (2, 4, 6),
+    "hybrid": (1, 3, 5),
 }
 """At which of the events of a run it is killed: one for each pass at least, more on a slow machine."""
 

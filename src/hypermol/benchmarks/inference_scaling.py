@@ -1,8 +1,8 @@
 """`make bench-inference`: what `hypermol infer` costs per image, and in memory, as the images become more.
 
 A run on few particles looks at sets of several sizes, their images streamed under a memory cap of a quarter of the
-smallest stack. The cost per image and the peak of memory must not grow with the number of images. cpu_s holds the start of the program, too; what one more image costs is the
-difference between sizes.
+smallest stack. The cost per image and the peak of memory must not grow with the number of images. cpu_s holds the start
+of the program, too; what one more image costs is the difference between sizes.
 """
 
 from __future__ import annotations

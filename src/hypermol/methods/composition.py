@@ -247,7 +247,7 @@ class Composition:
     def _rate(self, name: str, context: BuildContext) -> float:
         """Length of a gradient step of a column of the table, in its units."""
         if name == "z":
-            return float(self.conformation.learning_rate)
+            return float(getattr(self.conformation, "learning_rate", 0) or self.pose.z_rate)
         return float(self.pose.turn_rate if name == "rotation" else self.pose.shift_rate * context.pixel_size)
 
     @property

@@ -44,7 +44,7 @@ class FieldSearch:
         label, centres = self._clusters(state, batch, draws)
 
         def grid_of(cluster: int) -> Tensor:
-            return self.grid(_called(self.model.volume, state, "volume."), centres, cluster, label.device)
+            return self.grid(called(self.model.volume, state, "volume."), centres, cluster, label.device)
 
         return self.under(batch, label, grid_of)
 
@@ -94,7 +94,7 @@ class FieldSearch:
         of the last search."""
         rows = table_rows(state, batch.particle, ("rotation", "shift", "z"))
         pose = Hypotheses(shift=rows["shift"][:, None]) if "shift" in rows else Hypotheses()
-        estimator = _called(self.model.conformation, state, "conformation.")
+        estimator = called(self.model.conformation, state, "conformation.")
         with torch.no_grad():
             found = estimator(batch, pose, draws, rows).z
         return None if found is None else found[:, 0]
@@ -121,7 +121,7 @@ def k_means(z: Float[np.ndarray, "n d"], clusters: int, seed: int) -> Float[np.n
     return centres[np.unique(label)].astype(np.float32)
 
 
-def _called(module: Any, state: State, name: str) -> Callable[..., Any]:
+def called(module: Any, state: State, name: str) -> Callable[..., Any]:
     """A part of the model with its parameters from the state."""
     lead = PREFIX + name
     tensors = {key.removeprefix(lead): value for key, value in state.tensors.items() if key.startswith(lead)}

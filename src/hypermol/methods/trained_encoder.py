@@ -59,7 +59,7 @@ def trained_encoder(run: Run, device: str = "auto") -> TrainedEncoder:
     if state is None:
         raise ConfigError(f"{run.path} has not finished; continue it with `hypermol train --resume {run.path}`")
     method = run_method(run)
-    if getattr(getattr(method, "pose", None), "kind", "") != "encoder":
+    if getattr(getattr(method, "pose", None), "kind", "") not in ("encoder", "polished-encoder"):
         raise ConfigError(
             f"{run.path}: {method.name} has no encoder of poses, so that it cannot look at images it has not seen; "
             "cryofire, cryoai and cryoposenet have"

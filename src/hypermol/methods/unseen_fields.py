@@ -4,7 +4,7 @@ searched for, or from an encoder of its own. The decoder stays as it is."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +38,10 @@ def unseen_fields(method: Composition, state: State, context: BuildContext, know
     model = install(method.final.model(dataclasses.replace(context, autocast=False)), state)
     model = model.to(next(iter(state.tensors.values())).device).eval().requires_grad_(False)
     in_table = getattr(method.conformation, "z_from", "encoder") == "table"
-    where: _Searching | None = None
-    if isinstance(method.pose, SearchedPose):
+    where: Callable[[Any, Draws], Rows] | None = None
+    if hasattr(method.pose, "levels") and hasattr(model.pose, "encoder"):
+        where = _near(method, model, context, known)
+    elif isinstance(method.pose, SearchedPose):
         search = FieldSearch(model, method.pose, context.box, _last_band(method, context.box))
         z = need_z(known, method.name) if model.volume.z_dim else None
         where = _Searching(model, search, z, context.seed, in_table)
@@ -80,6 +82,25 @@ class _Refined:
             likely = log_likelihoods(fixed, batch, better.mean[:, None])[:, 0]
         found |= {"z": better.mean, "log_likelihood": likely}
         return found if better.variance is None else {**found, "z_covariance": diagonal_covariance(better.variance)}
+
+
+def _near(
+    method: Composition, model: Model, context: BuildContext, known: Mapping[str, np.ndarray]
+) -> Callable[[Any, Draws], Rows]:
+    """Poses searched for near what the run's encoder says, and the encoder's z."""
+    from hypermol.methods.polishing import near_encoder
+
+    search, where, centres = near_encoder(method, model, context), next(model.volume.parameters()).device, None
+    if model.volume.z_dim:
+        own = need_z(known, method.name).astype(np.float32)
+        centres = torch.from_numpy(k_means(own, CLUSTERS, context.seed)).to(where)
+    grid_of = cache(partial(search.search.grid, model.volume.values, centres, device=where))
+    encoder: Any = model.pose.encoder
+
+    def find(batch: Any, draws: Draws) -> Rows:
+        return search.near(encoder, batch, draws, centres, grid_of)
+
+    return find
 
 
 def _last_band(method: Composition, box: int) -> int:
