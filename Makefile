@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-moments bench-pose-search bench-unknown-poses bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean bench-amortised
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-moments bench-pose-search bench-unknown-poses bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean bench-amortised bench-inference bench-hybrid
 
 METHODS ?= ppca-abinitio classify-abinitio:classes=10 cryodrgn2:z_dim=2
 
@@ -101,6 +101,14 @@ bench-large-motions: $(VENV)/.ready
 docs-figures: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.fast_engine --seeds 0 --particles 1 --work .bench/docs-figures --out .bench/docs-figures/figures.json
 	$(BIN)/python -m hypermol.benchmarks.reading_figures .bench/docs-figures/n10000-d64-seed0/auto --truth .bench/docs-figures/n10000-d64-seed0/data
+
+# The search near an encoder's answers beside the full search; --run RUN takes the answers of a trained encoder.
+bench-hybrid: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.hybrid
+
+# What `hypermol infer` costs per image as images become more; a million on a GPU: --sizes 10000 1000000 --device cuda.
+bench-inference: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.inference_scaling
 
 bench-streaming: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.streaming

@@ -64,6 +64,11 @@ JOBS = {
     "cryofire": {**TINY_Z, **NARROW, "phases.0.images": 90, "pose.variational": True, "pose.copies": "quarter-turns"},
     "cryoai": {"volume.hidden": 16, "epochs": 3, "batch_size": 10, **NARROW, "pose.mirrored": True},
     "cryoposenet": {"epochs": 3, "batch_size": 10, **NARROW},
+    "hybrid": {
+        **{**TINY_Z, "z_dim": 2, "epochs": 2, "pose.channels": 4, "pose.hidden": 16, "pose.step_deg": 30.0},
+        **{"phases.0.images": 60, "phases.0.batch_size": 10, "phases.1.passes": 1, "phases.1.batch_size": 10},
+        **{"phases.2.batch_size": 10, "phases.2.clusters": 2},
+    },
 }
 MOMENTS = {
     "backprojection": (1,),
@@ -74,6 +79,7 @@ MOMENTS = {
     "classify-abinitio": (2, 9, 15, 20),
     "cryodrgn2": (3, 7, 11),
     "drgnai": (2, 4, 6),
+    "hybrid": (1, 3, 5),
 }
 """At which of the events of a run it is killed: one for each pass at least, more on a slow machine."""
 

@@ -2,12 +2,20 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from hypermol.imaging import random_rotations, rotvec_to_matrix, symmetry_rotations
 from hypermol.maps import transform_map
-from hypermol.methods.pose_findings import crowded_views, findings, own_mirror_image, own_turned_image
+from hypermol.methods.pose_findings import (
+    collapsed_poses,
+    crowded_views,
+    findings,
+    own_mirror_image,
+    own_turned_image,
+    pose_in_z,
+)
 
 HALVES = torch.tensor([1.0] * 9 + [0.3] * 7)  # half maps that agree up to shell 8
 
@@ -78,3 +86,46 @@ def test_one_asymmetric_unit_is_not_taken_for_crowded_views(name):
 def test_coarse_maps_are_not_said_to_be_mirror_images(molecule):
     coarse = torch.tensor([1.0] * 5 + [0.3] * 11)
     assert findings(molecule, coarse, random_rotations(500)) == ()
+
+
+def test_poses_that_have_collapsed_are_told():
+    """A third and more with one pose, or in-plane angles that keep to one direction; even ones, and the views from
+    along one axis that a specimen may have, are not."""
+    generator = torch.Generator().manual_seed(2)
+    even = random_rotations(1000, generator)
+    assert collapsed_poses(even) is None
+    one = even.clone()
+    one[:400] = even[0]
+    words = collapsed_poses(one)
+    assert words is not None
+    assert "40 % of the particles have the same one" in words
+    assert "--set seed=1" in words
+    turned = torch.atan2(even[:, 1, 2], -even[:, 0, 2])
+    upright = torch.stack([turned * 0, turned * 0, turned], 1)
+    for sign in (1, -1):  # of the turn that takes each in-plane angle to zero
+        held = rotvec_to_matrix(sign * upright) @ even
+        if torch.atan2(held[:, 1, 2], -held[:, 0, 2]).std() < 0.1:
+            break
+    words = collapsed_poses(held)
+    assert words is not None
+    assert "in the plane of the image" in words
+    angle = 2 * math.pi * torch.rand(1000, generator=generator)
+    top = rotvec_to_matrix(torch.stack([angle * 0, angle * 0, angle], 1))
+    assert collapsed_poses(top) is None
+    assert findings(torch.zeros(8, 8, 8), torch.zeros(4), one)[0].startswith("warning: poses have collapsed")
+
+
+def test_a_z_that_carries_the_pose_is_told():
+    random = np.random.default_rng(0)
+    rotation = random_rotations(800, torch.Generator().manual_seed(4)).numpy()
+    said, figure = pose_in_z(random.normal(size=(800, 3)), rotation)
+    assert said is None
+    assert abs(figure["pose_z_information"]["value"]) < 0.2
+    z = np.concatenate([2 * rotation[:, 2], random.normal(size=(800, 1))], 1) + 0.2 * random.normal(size=(800, 4))
+    said, figure = pose_in_z(z, rotation)
+    assert said is not None
+    assert "z carries the pose" in said
+    assert "independence" in said
+    assert figure["pose_z_information"]["value"] > 0.5
+    assert pose_in_z(z[:100], rotation[:100]) == (None, {})
+    assert pose_in_z(np.zeros((800, 1)), rotation) == (None, {})

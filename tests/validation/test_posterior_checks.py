@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from hypermol.imaging import Lattice
+from hypermol.methods.z_refinement import Posterior, evidence_bound, refine
 from hypermol.particles import Batch
 from hypermol.posteriors import Hypotheses
 from hypermol.validation.calibration import calibration
-from hypermol.validation.refinement import Posterior, evidence_bound, refine
 
 B, D = 6, 2
 

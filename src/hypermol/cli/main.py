@@ -27,6 +27,7 @@ COMMANDS = (
     "volumes",
     "analyze",
     "report",
+    "infer",
     "select",
     "relocate",
     "flip",

@@ -24,6 +24,9 @@ def select(
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="The file to write, .star or .cs as the input was.")],
     cluster: Annotated[str | None, Parameter(help="Clusters of `hypermol analyze`: 3 or 0,2,5-7.")] = None,
     particles: Annotated[str | None, Parameter(help="Particle numbers from 0: 0-99,250.")] = None,
+    outliers: Annotated[
+        bool, Parameter(help="What `hypermol infer` found unlike its run's own.", negative=(), show_default=False)
+    ] = False,
     density: Annotated[
         bool,
         Parameter(help="Take --cluster from the density clusters, not k-means.", negative=(), show_default=False),
@@ -41,8 +44,8 @@ def select(
     from hypermol.particles import write_selection
     from hypermol.runs import Run
 
-    if (cluster is None) == (particles is None):
-        raise ConfigError("give either --cluster or --particles")
+    if (cluster is not None) + (particles is not None) + outliers != 1:
+        raise ConfigError("give one of --cluster, --particles and --outliers")
     if density and cluster is None:
         raise ConfigError("--density goes with --cluster")
     opened = Run.open(run)
@@ -50,6 +53,8 @@ def select(
     keep = np.zeros(found.count, dtype=bool)
     if particles is not None:
         keep[numbers(particles, found.count, "particle")] = True
+    elif outliers:
+        keep |= _outliers(opened)
     else:
         keep |= _in_clusters(opened, str(cluster), density)
     indices = np.flatnonzero(~keep if invert else keep)
@@ -62,6 +67,14 @@ def select(
     home = opened.config["input"].get("datadir") or Path(opened.config["input"]["particles"]).parent
     if found.document is not None and out.resolve().parent != Path(home):
         say(f"the image names in it still count from {home}: read it with --datadir {home}, or move it there")
+
+
+def _outliers(run: Run) -> np.ndarray:
+    """Which particles were found unlike those that a run was trained on, [N] boolean."""
+    found = run.estimates()
+    if "outlier" not in found:
+        raise ConfigError(f"{run.path}: no particle was compared with those of another run (`hypermol infer` does)")
+    return found["outlier"] > 0
 
 
 def _in_clusters(run: Run, text: str, density: bool) -> np.ndarray:

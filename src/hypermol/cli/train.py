@@ -68,7 +68,7 @@ def train(
     job: Callable[[Conduct], Run] = partial(_continue, folder)
     if particles is not None:
         job = partial(_begin, particles, AUTO if method is None else method, folder, settings, reading)
-    run = conducted(job, device, limit, partial(_with_hint, folder=folder))
+    run = conducted(job, device, limit, partial(with_hint, folder=folder))
     for line in _figures(run):
         say(line)
     say(f"done in {duration(time.monotonic() - began)}: {run.path}")
@@ -133,13 +133,13 @@ def _continue(run: Path, conduct: Conduct) -> Run:
     return resume(run, conduct)
 
 
-def _with_hint(error: Exception, folder: Path) -> Exception:
-    """What to do next, where a run was stopped or its disk is full."""
+def with_hint(error: Exception, folder: Path, command: str = "train") -> Exception:
+    """What to do next, where a job was stopped or its disk is full."""
     from hypermol.cli.main import FULL
     from hypermol.engine import InterruptedRun
 
     begun = (folder / "config.toml").exists()
-    way = f"continue with: hypermol train --resume {folder}" if begun else "no run folder was made; begin again"
+    way = f"continue with: hypermol {command} --resume {folder}" if begun else "no run folder was made; begin again"
     if isinstance(error, InterruptedRun):
         return InterruptedRun(f"stopped as asked; {way}")
     if isinstance(error, OSError) and error.errno in FULL:

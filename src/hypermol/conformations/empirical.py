@@ -36,10 +36,9 @@ def learned_posteriors(
     With ``states``, also class_probability [n, m] where that distribution falls into m separate groups.
     """
     prior = EmpiricalPrior.learned(mean, covariance)
-    found, spread = prior.posterior(mean, covariance)
-    rows = {"z": found, "z_covariance": spread, "z_normal": mean, "z_normal_covariance": covariance}
-    if states and (shares := prior.separate_states(found, mean, covariance)) is not None:
-        rows["class_probability"] = shares
+    rows = prior.rows(mean, covariance)
+    if states and (member := prior.separate_states(rows["z"])) is not None:
+        rows["class_probability"] = prior.shares_of(member, mean, covariance)
     return rows
 
 
@@ -62,6 +61,11 @@ class EmpiricalPrior:
             prior = prior._improved(seen)
         return prior
 
+    def rows(self, mean: Float[Tensor, "n k"], covariance: Float[Tensor, "n k k"]) -> dict[str, Tensor]:
+        """What is told of each particle: under this prior, and as given."""
+        found, spread = self.posterior(mean, covariance)
+        return {"z": found, "z_covariance": spread, "z_normal": mean, "z_normal_covariance": covariance}
+
     def posterior(
         self, mean: Float[Tensor, "n k"], covariance: Float[Tensor, "n k k"]
     ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k k"]]:
@@ -70,11 +74,9 @@ class EmpiricalPrior:
         means, covariances = zip(*parts)
         return torch.cat(means).to(mean), torch.cat(covariances).to(covariance)
 
-    def separate_states(
-        self, z: Float[Tensor, "n k"], mean: Float[Tensor, "n k"], covariance: Float[Tensor, "n k k"]
-    ) -> Float[Tensor, "n m"] | None:
-        """The groups that the density of z divides into, few particles between them: probability of each particle, the
-        sum over the atoms that lie nearest to that group. None where there is one cloud."""
+    def separate_states(self, z: Float[Tensor, "n k"]) -> Float[Tensor, "k2 m"] | None:
+        """The groups that the density of z divides into, few particles between them: which of them each atom is of (the
+        nearest), one-hot. None where there is one cloud."""
         places = z.double().cpu().numpy()
         label = density_groups(places, most=GROUPED_FROM)
         known = label >= 0
@@ -84,7 +86,12 @@ class EmpiricalPrior:
         found, number = np.unique(owner, return_inverse=True)  # groups without an atom are none
         if len(found) < 2:
             return None
-        member = torch.nn.functional.one_hot(torch.from_numpy(number)).to(self.atoms)
+        return torch.nn.functional.one_hot(torch.from_numpy(number)).to(self.atoms)
+
+    def shares_of(
+        self, member: Float[Tensor, "k m"], mean: Float[Tensor, "n k2"], covariance: Float[Tensor, "n k2 k2"]
+    ) -> Float[Tensor, "n m"]:
+        """Probability of each particle to be of each state, given which of them each atom is of."""
         parts = zip(mean.double().split(_CHUNK), covariance.double().split(_CHUNK))
         return torch.cat([self._shares(_Likelihood.of(m, c).blurred(WIDTH)) @ member for m, c in parts]).to(mean)
 

@@ -22,6 +22,9 @@ from hypermol.errors import ConfigError
 from hypermol.specs import Decay, NonNegative, Positive, register
 
 PREFIX = "model."
+RUNNING = "running."
+RUNNING_MEMORY = 0.95
+"""Share of a running mean that is left after a step."""
 Known = Callable[[State, Any, Draws], dict[str, Tensor]]
 
 
@@ -30,12 +33,14 @@ class Outcome:
     """What a model's ``forward(batch, draws, rows)`` returns.
 
     ``loss``: scalar, summed over the batch's particles. ``rows``: what to keep per particle, each [B, ...].
-    ``info``: sums over the batch's particles, for the log (the loss is added under "loss" by itself).
+    ``info``: sums over the batch's particles, for the log (the loss is added under "loss" by itself). ``running``: by
+    the name of a buffer of the module, a sum over the particles; the buffer becomes the running mean of their mean.
     """
 
     loss: Tensor
     rows: dict[str, Tensor] = dataclasses.field(default_factory=dict)
     info: dict[str, Tensor | float] = dataclasses.field(default_factory=dict)
+    running: dict[str, Tensor] = dataclasses.field(default_factory=dict)
 
 
 @register("update", "adam")
@@ -103,6 +108,7 @@ class GradientStep:
         found = torch.autograd.grad(outcome.loss, wanted, materialize_grads=True) if wanted else ()
         totals: dict[str, Any] = {f"gradient.{name}": gradient for name, gradient in zip(names, found)}
         totals["count"] = torch.full((), len(batch.particle), dtype=torch.float64, device=outcome.loss.device)
+        totals |= {f"{RUNNING}{name}": value for name, value in outcome.running.items()}
         new_rows = {**known, **outcome.rows}
         for name, gradient in zip(rows, found[len(names) :]):
             adam = self._cooled(self.row_adams.get(name, self.adam), state)
@@ -112,6 +118,9 @@ class GradientStep:
     def _apply(self, names: tuple[str, ...], state: State, totals: Totals) -> State:
         gradients = [totals[f"gradient.{name}"] / totals["count"] for name in names]
         adam_update(self._cooled(self.adam, state), state.tensors, names, gradients)
+        for name in (name for name in totals if name.startswith(RUNNING)):
+            kept, mean = state.tensors[PREFIX + name.removeprefix(RUNNING)], totals[name] / totals["count"]
+            kept.lerp_(mean.to(kept), 1 - RUNNING_MEMORY)
         return state
 
     def _cooled(self, adam: Adam, state: State) -> Adam:

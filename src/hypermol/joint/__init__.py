@@ -6,6 +6,7 @@ from hypermol.joint.encoder import Z_DRAWN, Z_HEAD, AmortisedEncoder, EncoderNet
 from hypermol.joint.hamiltonian import Hamiltonian
 from hypermol.joint.linear import LinearImages
 from hypermol.joint.metropolis import Metropolis
+from hypermol.joint.polished import PolishedEncoder
 from hypermol.joint.states import Prior, States
 from hypermol.joint.symmetrised import Symmetrised, copies_of
 from hypermol.joint.targets import BasisTarget, Target, VolumeTarget, plane_of
@@ -21,6 +22,7 @@ __all__ = [
     "LinearImages",
     "MarkovChains",
     "Metropolis",
+    "PolishedEncoder",
     "Prior",
     "States",
     "Symmetrised",

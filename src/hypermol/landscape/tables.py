@@ -69,6 +69,7 @@ def _paths(landscape: Landscape) -> str:
 
 def _leakage(landscape: Landscape) -> str:
     header = ["target", "r2", "error", "chance", "chance_spread", "particles", "verdict", "sentence"]
+    header += ["nats", "nats_chance", "nats_spread"]
     rows = (
         [
             item.target,
@@ -76,6 +77,7 @@ def _leakage(landscape: Landscape) -> str:
             item.particles,
             item.verdict,
             item.sentence,
+            *("" if x is None else _number(x) for x in (item.nats, item.nats_chance, item.nats_spread)),
         ]
         for item in landscape.leakage
     )

@@ -3,6 +3,7 @@
 from hypermol.methods.catalogue import METHODS, find_method
 from hypermol.methods.composition import Composition, Training
 from hypermol.methods.given import without_places
+from hypermol.methods.inference import infer, resume_inference
 from hypermol.methods.job import Conduct
 from hypermol.methods.method import Method, Results
 from hypermol.methods.rebuild import Trained, rebuild
@@ -17,7 +18,7 @@ from hypermol.methods.record import (
 from hypermol.methods.relocate import relocate
 from hypermol.methods.settings import Setting, configured, settings_of
 from hypermol.methods.train import resume, train
-from hypermol.methods.unseen import TrainedEncoder, trained_encoder
+from hypermol.methods.trained_encoder import TrainedEncoder, trained_encoder
 
 __all__ = [
     "METHODS",
@@ -32,12 +33,14 @@ __all__ = [
     "configured",
     "find_method",
     "finds_poses",
+    "infer",
     "optics_found",
     "particles_left",
     "posed_particles",
     "rebuild",
     "relocate",
     "resume",
+    "resume_inference",
     "run_method",
     "run_particles",
     "settings_of",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any
 
+import numpy as np
 from torch import Tensor
 
 from hypermol.engine import Phase, Program, State, Step
@@ -17,6 +18,8 @@ from hypermol.methods.method import Results
 from hypermol.methods.refine import phases
 from hypermol.methods.refine_steps import POSES
 from hypermol.methods.refine_steps import Steps as RefineSteps
+from hypermol.methods.unseen import Unseen
+from hypermol.methods.unseen_rigid import unseen_searched
 from hypermol.specs import BuildContext, Count, Portion, Share, register
 
 
@@ -76,6 +79,10 @@ class AbInitio:
     def results(self, state: State, context: BuildContext) -> Results:
         """Maps, their curves and resolutions; pose and log-likelihood (up to a constant) of each particle."""
         return results_of_maps(state, POSES)
+
+    def unseen(self, state: State, context: BuildContext, known: Mapping[str, np.ndarray]) -> Unseen:
+        """What is inferred of other particles."""
+        return unseen_searched(self, state, context)
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """The map of all particles, once per row asked for."""

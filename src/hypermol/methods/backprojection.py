@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hypermol.engine import Contribution, Draws, Phase, Program, State, Step
 from hypermol.methods.method import Results
+from hypermol.methods.unseen import Unseen, unseen_placed
 from hypermol.reconstruction import Accumulators, ConsensusMaps, form_maps, insertion
 from hypermol.specs import BuildContext, Count, register
 
@@ -61,6 +62,10 @@ class BackProjection:
     def results(self, state: State, context: BuildContext) -> Results:
         """See ``results_of_maps``."""
         return results_of_maps(state)
+
+    def unseen(self, state: State, context: BuildContext, known: Mapping[str, np.ndarray]) -> Unseen:
+        """What is inferred of other particles."""
+        return unseen_placed(state)
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """See ``consensus_decoder``."""

@@ -7,9 +7,10 @@ and the images of the other half say how many classes there are. Then one model 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
+import numpy as np
 from torch import Tensor
 
 from hypermol.engine import Phase, Program, State, Step
@@ -19,6 +20,8 @@ from hypermol.methods.classify_merge import Merging
 from hypermol.methods.classify_start import Start
 from hypermol.methods.classify_steps import Steps
 from hypermol.methods.method import Results
+from hypermol.methods.unseen import Unseen
+from hypermol.methods.unseen_classes import unseen_classes
 from hypermol.specs import Bounds, BuildContext, Count, Dimension, Portion, Share, register
 
 
@@ -95,6 +98,10 @@ class Classes:
     def results(self, state: State, context: BuildContext) -> Results:
         """See ``classify_results.results``."""
         return classify_results.results(state, context)
+
+    def unseen(self, state: State, context: BuildContext, known: Mapping[str, np.ndarray]) -> Unseen:
+        """What is inferred of other particles."""
+        return unseen_classes(self, state, context)
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """z [n, d] → maps: the class's own at the z of a class, in between a mixture; None: the mean of all."""

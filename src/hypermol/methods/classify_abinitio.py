@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
+import numpy as np
 from torch import Tensor
 
 from hypermol.engine import Phase, Program, State, Step
@@ -19,6 +20,8 @@ from hypermol.methods.classify_choice import Choice
 from hypermol.methods.classify_start import Start
 from hypermol.methods.method import Results
 from hypermol.methods.refine_steps import Steps as RefineSteps
+from hypermol.methods.unseen import Unseen
+from hypermol.methods.unseen_classes import unseen_classes_posed
 from hypermol.specs import Bounds, BuildContext, Count, Dimension, Portion, Share, register
 
 HOW = (
@@ -186,6 +189,10 @@ class ClassifyAbInitio:
         poses = {name: state.table[name].cpu().numpy() for name in ("rotation", "shift")}
         notes = (*state.data.get("notes", ()), *found.notes)
         return dataclasses.replace(found, estimates={**found.estimates, **poses}, notes=notes)
+
+    def unseen(self, state: State, context: BuildContext, known: Mapping[str, np.ndarray]) -> Unseen:
+        """What is inferred of other particles."""
+        return unseen_classes_posed(self, state, context)
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """z [n, d] → maps: the class's own at the z of a class, in between a mixture; None: the mean of all."""

@@ -50,6 +50,15 @@ class Steps:
 
     def search(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """Each half with its own maps, every pose anew in every class."""
+        return self._halves(state, batch, self._anywhere(state))
+
+    def look(self, state: State, batch: Any) -> Contribution:
+        """``estimate`` of particles that have no part in the maps, and no poses: all are searched for."""
+        view = State(state.tensors, {}, state.data)
+        return self._estimated(*self._inferred(view, batch, torch.zeros_like(batch.half), self._anywhere(state)), batch)
+
+    def _anywhere(self, state: State) -> Find:
+        """Poses searched for."""
         band = int(state.data["band"])
         own = self.settings
         levels = SearchLevels.up_to(band, own.shift_range, own.kept, least=2 * own.hypotheses)
@@ -59,7 +68,7 @@ class Steps:
             found = search_poses(images, grid, levels)
             return _climbed(images, grid, *apart(found, own.hypotheses, apart_deg), band, 1)
 
-        return self._halves(state, batch, find)
+        return find
 
     def climb(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """Each half with its own maps, poses refined where they are."""
@@ -72,7 +81,11 @@ class Steps:
 
     def estimate(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """What each particle is, under the final maps, and where its class is seen from."""
-        poses, found = self._inferred(state, batch, torch.zeros_like(batch.half), self._near(state, batch))
+        return self._estimated(
+            *self._inferred(state, batch, torch.zeros_like(batch.half), self._near(state, batch)), batch
+        )
+
+    def _estimated(self, poses: PoseHypotheses, found: ClassPosterior, batch: Any) -> Contribution:
         share = found.probability.unflatten(1, poses.power.shape[1:])
         label, row = share.sum(2).argmax(1), torch.arange(batch.size)
         best = share[row, label].argmax(1)

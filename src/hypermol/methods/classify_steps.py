@@ -79,11 +79,18 @@ class Steps:
         images = Images.of(batch, self.settings.oversampling)
         return self._sums(state, found, images, found.probability.sum(0, keepdim=True))
 
+    def look(self, state: State, batch: Any) -> Contribution:
+        """``estimate`` of particles that have no part in the maps."""
+        images = self.images_of(state, batch)
+        return self._estimated(self.posterior(state, images, torch.zeros_like(images.half)))
+
     def estimate(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """What each particle is, under the final maps."""
         images = self.images_of(state, batch)
         which = torch.zeros_like(images.half)
-        found = self.posterior(state, images, which, self._own_part(state, batch, images, which))
+        return self._estimated(self.posterior(state, images, which, self._own_part(state, batch, images, which)))
+
+    def _estimated(self, found: Inferred) -> Contribution:
         rows = {"log_likelihood": found.log_evidence[:, 0].float(), "class_probability": found.probability.float()}
         if self.settings.contrast:
             rows["contrast"] = (found.probability * found.contrast).sum(1).float()

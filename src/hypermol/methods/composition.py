@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +16,9 @@ from hypermol.engine.gradient import Adam, GradientStep, Known, Outcome, initial
 from hypermol.errors import ConfigError, DataError
 from hypermol.methods.method import Results
 from hypermol.methods.reading import POSE, own_consensus, reading
-from hypermol.objectives import negative_log_likelihood
+from hypermol.methods.unseen import Unseen
+from hypermol.methods.unseen_fields import unseen_fields
+from hypermol.objectives import PoseCritic, negative_log_likelihood
 from hypermol.posteriors import Hypotheses
 from hypermol.specs import BuildContext, Count, NonNegative, Portion, Share, register
 from hypermol.volumes import Volume
@@ -63,7 +66,7 @@ class Training:
 class Model(nn.Module):
     """The parts, called in turn: pose (which may answer for z as well), conformation, volume, objective. ``kept``: what
     training writes into the particle table besides what it moves. ``told(draws)``: rows that the parts are given beside
-    those of the table."""
+    those of the table. ``critic``: what z is charged for telling of the pose (``PoseCritic``)."""
 
     def __init__(
         self,
@@ -73,14 +76,17 @@ class Model(nn.Module):
         objective: Any,
         kept: tuple[str, ...] = (),
         told: Callable[[Draws], dict[str, Tensor]] | None = None,
+        critic: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.volume: Volume = volume
+        self.critic = critic
         self.pose, self.conformation, self.objective, self.kept, self.told = pose, conformation, objective, kept, told
 
     def varied(self, **changes: Any) -> Model:
         """The same parts, the rest as told."""
-        rest = {"objective": self.objective, "kept": self.kept, "told": self.told, **changes}
+        same = {"objective": self.objective, "kept": self.kept, "told": self.told, "critic": self.critic}
+        rest = {**same, **changes}
         return Model(self.volume, self.pose, self.conformation, **rest)
 
     def priced(self, weight: float) -> Model:
@@ -101,9 +107,13 @@ class Model(nn.Module):
         info: dict[str, Any] = {"nll": -found["log_likelihood"].detach().sum()}
         if hypotheses.divergence is not None:
             info["divergence"] = hypotheses.mean_divergence.detach().sum()
+        running: dict[str, Tensor] = {}
+        charged: Tensor | float = 0.0
+        if self.critic is not None and "z" in found:
+            charged, running["critic.mean"] = self.critic(found["rotation"], found["z"])
         if self.training:
             found = {name: row.detach() for name, row in found.items() if name in self.kept}
-        return Outcome(loss.sum(), found, info)
+        return Outcome(loss.sum() + charged, found, info, running)
 
 
 def _estimates(nll: Tensor, hypotheses: Hypotheses) -> dict[str, Tensor]:
@@ -130,6 +140,9 @@ class Composition:
     update: Any = Adam()  # noqa: RUF009 (frozen)
     phases: tuple[Any, ...] = (Training(),)
     microbatch: Annotated[Count, "particles computed at once; changes memory, not results"] = 32
+    independence: Annotated[
+        NonNegative, "price of what an encoder's z tells of the pose, nats (tens to hundreds; 0: free)"
+    ] = 0.0
     precision: Annotated[Literal["auto", "float32", "bfloat16"], "of network layers; the rest is float32 or better"] = (
         "auto"
     )
@@ -175,6 +188,11 @@ class Composition:
             raise ConfigError(
                 f"{self.name}: the pose ({self.pose.kind}) does not answer for z; it needs a conformation"
             )
+        if self.independence and (not found.z_dim or getattr(found, "z_from", "encoder") != "encoder"):
+            raise ConfigError(
+                f"{self.name}: independence = {self.independence:g} is a price on the z of an encoder, and this "
+                f"method's z is from {getattr(found, 'z_from', 'nothing')}; leave it at 0"
+            )
         for phase in self.phases:
             phase.check(self)
 
@@ -185,7 +203,9 @@ class Composition:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(generator(context.seed, "network", start).initial_seed() if start else context.seed)
             volume, pose = self.volume.build(context), self.pose.build(context)
-            return Model(volume, pose, self.conformation.build(context), self.objective, self._kept)
+            critic = PoseCritic(volume.z_dim, self.independence) if self.independence else None
+            conformation = self.conformation.build(context)
+            return Model(volume, pose, conformation, self.objective, self._kept, critic=critic)
 
     def program(self, context: BuildContext) -> Program:
         """The training phases (modules as built: in training mode), then one pass that reads off what was inferred."""
@@ -227,7 +247,7 @@ class Composition:
     def _rate(self, name: str, context: BuildContext) -> float:
         """Length of a gradient step of a column of the table, in its units."""
         if name == "z":
-            return float(self.conformation.learning_rate)
+            return float(getattr(self.conformation, "learning_rate", 0) or self.pose.z_rate)
         return float(self.pose.turn_rate if name == "rotation" else self.pose.shift_rate * context.pixel_size)
 
     @property
@@ -275,6 +295,10 @@ class Composition:
             except DataError as error:  # an empty half-set, say: no reason to lose the run
                 notes.append(f"no consensus map beside the results: {error}")
         return Results(estimates, maps, notes=tuple(notes))
+
+    def unseen(self, state: State, context: BuildContext, known: Mapping[str, np.ndarray]) -> Unseen:
+        """See ``unseen_fields``."""
+        return unseen_fields(self, state, context, known)
 
     def decoder(self, state: State, context: BuildContext) -> Any:
         """z [n, d] → maps [n, D, D, D], in float32 whatever was trained in; None for a homogeneous volume."""

@@ -8,15 +8,18 @@ particle's posterior under them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
+import numpy as np
 from torch import Tensor
 
 from hypermol.engine import Phase, Program, State, Step
 from hypermol.methods import principal_volumes
 from hypermol.methods.covariance_steps import CovarianceSteps
 from hypermol.methods.method import Results
+from hypermol.methods.unseen import Unseen
+from hypermol.methods.unseen_linear import unseen_linear
 from hypermol.specs import BuildContext, Count, NonNegative, Positive, register
 
 
@@ -93,6 +96,10 @@ class CovarianceVolumes:
             value = float(map_.double().square().sum())
             variances[f"variance_component-{number}"] = {"value": value, "unit": "density²", "how": how}
         return dataclasses.replace(found, metrics={**found.metrics, **variances})
+
+    def unseen(self, state: State, context: BuildContext, known: Mapping[str, np.ndarray]) -> Unseen:
+        """What is inferred of other particles."""
+        return unseen_linear(self, state, context, known)
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """z [n, K] → μ + Σ z_c U_c; None: μ."""

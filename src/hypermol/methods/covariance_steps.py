@@ -18,7 +18,7 @@ from hypermol.methods.kept import Kept
 from hypermol.methods.masks import first_mask
 from hypermol.methods.particle_images import Images
 from hypermol.methods.ppca_steps import Steps
-from hypermol.methods.principal_volumes import estimated, in_unit_variance
+from hypermol.methods.principal_volumes import estimated, in_unit_variance, unit_of
 from hypermol.metrics import fsc
 from hypermol.metrics.half_shells import half_shells
 from hypermol.reconstruction import (
@@ -185,7 +185,8 @@ class CovarianceSteps:
     def unit_variance(self, state: State, totals: dict[str, Tensor]) -> State:
         """The unit of z."""
         joint, table = in_unit_variance(state.tensors["joint"], state.table, totals["power of z"])
-        return State(tensors={**state.tensors, "joint": joint}, table=table, data=state.data)
+        unit = unit_of(totals["power of z"], state.table)
+        return State(tensors={**state.tensors, "joint": joint, "unit": unit}, table=table, data=state.data)
 
     def _images(self, state: State, batch: Any) -> Images:
         return Images.of(batch.limit(state.data["band"]), self.settings.oversampling)

@@ -41,17 +41,37 @@ class FieldSearch:
 
     def __call__(self, state: State, batch: Any, draws: Draws) -> dict[str, Tensor]:
         """rotation [B, 3, 3], shift [B, 2 or 3] Å."""
-        small = smallest_box(self.band + MARGIN, self.box)
-        images = ScoredImages.of(batch).coarser(self.band, small)
         label, centres = self._clusters(state, batch, draws)
+
+        def grid_of(cluster: int) -> Tensor:
+            return self.grid(called(self.model.volume, state, "volume."), centres, cluster, label.device)
+
+        return self.under(batch, label, grid_of)
+
+    def under(self, batch: Any, label: Tensor, grid_of: Callable[[int], Tensor]) -> dict[str, Tensor]:
+        """rotation [B, 3, 3], shift [B, 2 or 3] Å: each particle searched for against the map of its label [B]."""
+        images = self.images(batch)
         rotation = torch.empty(batch.size, 3, 3, device=label.device)
         shift_px = torch.empty(batch.size, images.shift_dim, device=label.device)
         for cluster in label.unique().tolist():
             rows = torch.nonzero(label == cluster)[:, 0]
-            z = None if centres is None else centres[cluster][None]
-            found = self._searched(images.take(rows), self._grid(state, small, z))
+            found = self._searched(images.take(rows), grid_of(cluster))
             rotation[rows], shift_px[rows] = (part.to(rotation) for part in found)
-        return {"rotation": rotation, "shift": shift_px * (batch.pixel_size * self.box / small)}
+        return {"rotation": rotation, "shift": shift_px * (batch.pixel_size * self.box / self.small)}
+
+    @property
+    def small(self) -> int:
+        """The box in which images and maps are compared."""
+        return smallest_box(self.band + MARGIN, self.box)
+
+    def images(self, batch: Any) -> ScoredImages:
+        """The images in that box."""
+        return ScoredImages.of(batch).coarser(self.band, self.small)
+
+    def grid(self, values: Callable[..., Any], centres: Tensor | None, cluster: int, device: torch.device) -> Tensor:
+        """The Fourier grid in that box of a function ``values(k, z)`` at a centre of z."""
+        z = None if centres is None else centres[cluster][None]
+        return volume_to_grid(coarse_map(values, self.box, self.small, z, device))
 
     def _searched(self, images: ScoredImages, grid: Tensor) -> tuple[Tensor, Tensor]:
         levels = self.pose.levels(self.band)
@@ -60,11 +80,6 @@ class FieldSearch:
             step = spacing_deg(levels.last_order) / 2
             rotation, shift, _ = refine_poses(images, grid, rotation, shift, step, self.pose.polish)
         return rotation, shift
-
-    def _grid(self, state: State, small: int, z: Tensor | None) -> Tensor:
-        """The Fourier grid of the present network at a z, in a box that just holds the band."""
-        values = _called(self.model.volume, state, "volume.")
-        return volume_to_grid(coarse_map(values, self.box, small, z, next(iter(state.tensors.values())).device))
 
     def _clusters(self, state: State, batch: Any, draws: Draws) -> tuple[Tensor, Tensor | None]:
         """The cluster of each particle [B], and the centres [K, d] (None where there is no z)."""
@@ -79,7 +94,7 @@ class FieldSearch:
         of the last search."""
         rows = table_rows(state, batch.particle, ("rotation", "shift", "z"))
         pose = Hypotheses(shift=rows["shift"][:, None]) if "shift" in rows else Hypotheses()
-        estimator = _called(self.model.conformation, state, "conformation.")
+        estimator = called(self.model.conformation, state, "conformation.")
         with torch.no_grad():
             found = estimator(batch, pose, draws, rows).z
         return None if found is None else found[:, 0]
@@ -106,7 +121,7 @@ def k_means(z: Float[np.ndarray, "n d"], clusters: int, seed: int) -> Float[np.n
     return centres[np.unique(label)].astype(np.float32)
 
 
-def _called(module: Any, state: State, name: str) -> Callable[..., Any]:
+def called(module: Any, state: State, name: str) -> Callable[..., Any]:
     """A part of the model with its parameters from the state."""
     lead = PREFIX + name
     tensors = {key.removeprefix(lead): value for key, value in state.tensors.items() if key.startswith(lead)}

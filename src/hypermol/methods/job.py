@@ -78,16 +78,21 @@ def make_ready(
     """
     device, why = choose_device(conduct.device)
     source = ImageSource(particles, preparation, memory_limit_bytes=conduct.memory_limit, device=device)
+    introduce(source, why, conduct, processes, every_pixel)
+    context = build_context(source, seed, getattr(method, "precision", "float32") == "bfloat16")
+    return Job(particles, source, method, context, method.program(context), device, processes)
+
+
+def introduce(source: ImageSource, why: str, conduct: Conduct, processes: Processes, every_pixel: bool) -> None:
+    """Look the images over, and say what they are and where work is done (``why``). Raises as ``make_ready``."""
     say = _speaker(conduct, processes)
-    for line in check_particles(particles, images=False).lines():
+    for line in check_particles(source.particles, images=False).lines():
         say(line)
-    if source.box != particles.box:
+    if source.box != source.particles.box:
         say(f"images: Fourier-cropped to {source.box} px, {source.pixel_size:.4g} Å per pixel")
     _look_over(source, conduct, processes, every_pixel)
     for line in (*source.notes, f"device: {why}"):
         say(line)
-    context = build_context(source, seed, getattr(method, "precision", "float32") == "bfloat16")
-    return Job(particles, source, method, context, method.program(context), device, processes)
 
 
 def _look_over(source: ImageSource, conduct: Conduct, processes: Processes, every_pixel: bool) -> None:

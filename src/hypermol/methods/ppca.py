@@ -7,15 +7,18 @@ each component, and the likelihood of the other half says how many components th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
+import numpy as np
 from torch import Tensor
 
 from hypermol.engine import Phase, Program, State, Step
 from hypermol.methods import principal_volumes
 from hypermol.methods.method import Results
 from hypermol.methods.ppca_steps import Steps
+from hypermol.methods.unseen import Unseen
+from hypermol.methods.unseen_linear import unseen_linear
 from hypermol.reconstruction import LEAST_PARTICLES
 from hypermol.specs import BuildContext, Count, Share, register
 
@@ -95,6 +98,10 @@ class PrincipalVolumes:
             "a continuum: z falls into no separate states; maps at a conformation are made from the images near it, as "
             "few components blur a turn"
         )
+
+    def unseen(self, state: State, context: BuildContext, known: Mapping[str, np.ndarray]) -> Unseen:
+        """What is inferred of other particles."""
+        return unseen_linear(self, state, context, known)
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """z [n, K] → μ + Σ z_c U_c; None: μ."""

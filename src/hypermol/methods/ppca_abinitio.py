@@ -7,7 +7,7 @@ conformations that it knows, and climb with every pass. Poses found under one ma
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 import numpy as np
@@ -21,6 +21,8 @@ from hypermol.methods.auto import AUTO
 from hypermol.methods.method import Results
 from hypermol.methods.ppca import PrincipalVolumes
 from hypermol.methods.ppca_abinitio_steps import Steps
+from hypermol.methods.unseen import Unseen
+from hypermol.methods.unseen_linear import unseen_posed
 from hypermol.specs import BuildContext, Count, register
 
 
@@ -94,6 +96,10 @@ class PosedPrincipalVolumes:
         posed: dict[str, np.ndarray] = {name: state.table[name].cpu().numpy() for name in ("rotation", "shift")}
         notes = (*state.data.get("notes", ()), *found.notes)
         return dataclasses.replace(found, estimates={**found.estimates, **posed}, notes=notes)
+
+    def unseen(self, state: State, context: BuildContext, known: Mapping[str, np.ndarray]) -> Unseen:
+        """What is inferred of other particles."""
+        return unseen_posed(self, state, context, known)
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """z [n, K] → μ + Σ z_c U_c; None: μ."""

@@ -64,7 +64,7 @@ class Steps:
         def contribute(state: State, batch: Any, draws: Draws) -> Contribution:
             rotation, shift = self._by_model(state, batch, move)
             found = step.contribute(state, _at(batch, (rotation, shift)), draws)
-            return dataclasses.replace(found, rows={**found.rows, "rotation": rotation, "shift": shift})
+            return dataclasses.replace(found, rows={"rotation": rotation, "shift": shift, **found.rows})
 
         def apply(state: State, totals: dict[str, Tensor]) -> State:
             after = step.apply(state, totals)

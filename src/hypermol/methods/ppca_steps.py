@@ -16,7 +16,7 @@ from hypermol.maps import filtered
 from hypermol.methods.kept import Kept
 from hypermol.methods.masks import first_mask
 from hypermol.methods.particle_images import Images, smallest_box
-from hypermol.methods.principal_volumes import estimated, in_unit_variance
+from hypermol.methods.principal_volumes import estimated, in_unit_variance, unit_of
 from hypermol.metrics import fsc, resolution
 from hypermol.reconstruction import (
     LEAST_PARTICLES,
@@ -114,7 +114,8 @@ class Steps:
         states = self.settings.maps_by == "regression" and len(state.table["log_likelihood"]) >= LEAST_PARTICLES
         joint, table = in_unit_variance(joint, state.table, totals["power of z"], states)
         curves = torch.cat([curve.to(state.tensors["fsc"]), state.tensors["fsc"][1:]])
-        tensors = {"joint": joint, "half_means": solved, "fsc": curves}
+        unit = unit_of(totals["power of z"], state.table)
+        tensors = {"joint": joint, "half_means": solved, "fsc": curves, "unit": unit}
         return State(tensors={**state.tensors, **tensors}, table=table, data=state.data)
 
     def held_out(self, state: State, batch: Any, draws: Draws) -> Contribution:

@@ -46,10 +46,15 @@ def in_unit_variance(
     separate states are looked for."""
     if "z" not in table:
         return joint, table
-    unit, joint = (power / len(table["z"])).sqrt().clamp(min=1e-6).to(joint), joint.clone()
+    unit, joint = unit_of(power, table).to(joint), joint.clone()
     joint[1:] *= unit[:, None, None, None]
     mean, covariance = table["z"] / unit, table["z_covariance"] / torch.outer(unit, unit)
     return joint, table | learned_posteriors(mean, covariance, states)
+
+
+def unit_of(power: Tensor, table: dict[str, Tensor]) -> Tensor:
+    """√E[z²] [K], by which z is divided in the end; ``power``: Σ E[z²]."""
+    return (power / len(next(iter(table.values())))).sqrt().clamp(min=1e-6)
 
 
 def results(state: State, pixel_size: float, how: str, notes: Sequence[str]) -> Results:

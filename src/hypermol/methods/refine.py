@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
+import numpy as np
 from torch import Tensor
 
 from hypermol.engine import Phase, Program, State, Step
@@ -13,6 +14,8 @@ from hypermol.methods.backprojection import consensus_decoder, results_of_maps
 from hypermol.methods.method import Results
 from hypermol.methods.refine_optics import Optics
 from hypermol.methods.refine_steps import POSES, Steps
+from hypermol.methods.unseen import Unseen
+from hypermol.methods.unseen_rigid import unseen_searched
 from hypermol.specs import BuildContext, Count, Dimension, Portion, Positive, Share, register
 
 
@@ -65,6 +68,10 @@ class Refine:
     def results(self, state: State, context: BuildContext) -> Results:
         """Maps, their curves and resolutions; pose and log-likelihood (up to a constant) of each particle."""
         return results_of_maps(state, (*POSES, *Optics.of(self).columns))
+
+    def unseen(self, state: State, context: BuildContext, known: Mapping[str, np.ndarray]) -> Unseen:
+        """What is inferred of other particles."""
+        return unseen_searched(self, state, context)
 
     def decoder(self, state: State, context: BuildContext) -> Callable[[Tensor | None], Tensor]:
         """The map of all particles, once per row asked for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from hypermol.methods.given import Given
 from hypermol.methods.job import Conduct, Job, make_ready
 from hypermol.methods.masks import settled_mask
 from hypermol.methods.method import Results
+from hypermol.methods.pose_findings import pose_in_z
 from hypermol.methods.record import optics_found, run_config, run_method, run_particles, run_preparation
 from hypermol.particles import Particles, Preparation, check_preparation, write_posed
-from hypermol.runs import Run, refuse_existing
+from hypermol.runs import WARNING, Run, refuse_existing
 
 
 def train(
@@ -68,6 +70,8 @@ def resume(path: Path | str, conduct: Conduct | None = None) -> Run:
     run, conduct = Run.open(path), conduct or Conduct()
     if run.finished:
         return run
+    if "inferred" in run.config:
+        raise ConfigError(f"{path} is an inference by another run; continue it with `hypermol infer --resume {path}`")
     particles, method, seed = run_particles(run), run_method(run), run.config["seed"]
     with Processes.join(choose_device(conduct.device)[0]) as processes:
         job = make_ready(particles, method, run_preparation(run), seed, conduct, processes, every_pixel=False)
@@ -110,15 +114,11 @@ def _work(run: Run, job: Job, seed: int, conduct: Conduct) -> Run:
 
 def _write_results(run: Run, job: Job, results: Results, state: State, conduct: Conduct) -> None:
     if results.estimates:
-        run.save_estimates({**_per_particle(job.particles), **results.estimates})
-    if "rotation" in results.estimates and job.particles.document is not None:
-        out = run.path / f"particles{job.particles.path.suffix}"
-        found = results.estimates
-        write_posed(job.particles, found["rotation"], found["shift"], out, **optics_found(job.method, found))
-        conduct.report({"event": "note", "text": f"the particles with the poses found: {out}"})
+        save_estimates(run, job.particles, job.method, results.estimates, conduct)
     run.volumes.mkdir(exist_ok=True)
     for name, volume in results.maps.items():
         write_map(run.volumes / f"{name}.mrc", volume, job.source.pixel_size)
+    results = _with_pose_in_z(results, job.particles)
     if results.curves:
         run.save_curves(results.curves)
     if results.metrics:
@@ -128,6 +128,27 @@ def _write_results(run: Run, job: Job, results: Results, state: State, conduct: 
         conduct.report({"event": "note", "text": note})
     skipped = state.data.get("skipped", 0)
     run.append_log({"event": "finished", "particles": state.clock.images, "skipped": skipped})
+
+
+def _with_pose_in_z(results: Results, particles: Particles) -> Results:
+    """What z says of the pose, of every method that has both."""
+    rotation = results.estimates.get("rotation", particles.rotation)
+    if rotation is None or "z" not in results.estimates:
+        return results
+    said, figure = pose_in_z(results.estimates["z"], np.asarray(rotation))
+    notes = results.notes if said is None else (*results.notes, f"{WARNING}{said}")
+    return dataclasses.replace(results, metrics={**results.metrics, **figure}, notes=notes)
+
+
+def save_estimates(
+    run: Run, particles: Particles, method: Any, found: Mapping[str, np.ndarray], conduct: Conduct
+) -> None:
+    """estimates.npz and, where poses were found, the particle file with them."""
+    run.save_estimates({**_per_particle(particles), **found})
+    if "rotation" in found and particles.document is not None:
+        out = run.path / f"particles{particles.path.suffix}"
+        write_posed(particles, found["rotation"], found["shift"], out, **optics_found(method, found))
+        conduct.report({"event": "note", "text": f"the particles with the poses found: {out}"})
 
 
 def _per_particle(particles: Particles) -> dict[str, np.ndarray]:

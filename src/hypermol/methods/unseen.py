@@ -1,70 +1,111 @@
-"""A trained encoder looks at images that its run has never seen: pose and z without a search and without a table."""
+"""How a finished method looks at particles that it was not trained on, and how well they fit what it learned."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from hypermol.engine import Draws, RunStore, State, choose_device
+from hypermol.engine import Draws, RunStore, State
 from hypermol.errors import ConfigError
+from hypermol.kernels import slice_grid, volumes_to_grid
 from hypermol.methods.context import stored_context
-from hypermol.methods.reading import POSE, looked_at
 from hypermol.methods.record import run_method
+from hypermol.objectives import predicted_images
+from hypermol.posteriors import Hypotheses
 from hypermol.runs import Run
-from hypermol.specs import BuildContext
+from hypermol.shapes import Complex, Float
 
-ESTIMATES = (*POSE, "z", "z_covariance", "log_likelihood")
+Look = Callable[[State, Any, Draws], dict[str, Tensor]]
+FIT_SHELLS = 24
+"""Shells in which images are compared with what they should look like: finer ones hold noise, and take most time."""
+FIT = ("fit", "fit_error", "residual")
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainedEncoder:
-    """A finished run whose encoder answers for any image of the same box and pixel size.
+class Unseen:
+    """``look(state, batch, draws)``: what is inferred of the particles of a batch, as rows of the method's estimates;
+    ``volume``: what offers ``slices(k, z)``, the family of maps that images are compared with; ``refined(steps)``: a
+    look that goes on from an encoder's z by so many gradient steps per particle, where there is an encoder."""
 
-    ``model``: of the method's last phase; ``state``: its parameters, and no table.
+    look: Look
+    volume: Any
+    refined: Callable[[int], Look] | None = None
+
+
+class LinearVolume:
+    """Maps [C, D, D, D] as a family: the first, and the others times the coordinates of z."""
+
+    def __init__(self, maps: Float[Tensor, "c d d d"]) -> None:
+        self.grid, self.box = volumes_to_grid(maps.float()), maps.shape[-1]
+
+    def slices(self, k: Float[Tensor, "*b p 3"], z: Float[Tensor, "*b d"] | None) -> Complex[Tensor, "*b p"]:
+        """The transform at k; of the first map alone where there are no others."""
+        values = slice_grid(self.grid.to(k.device), k, self.box)
+        if values.shape[-1] == 1 or z is None:
+            return values[..., 0]
+        return values[..., 0] + (values[..., 1:] * z[..., None, :].to(values.real)).sum(-1)
+
+
+def unseen_of(run: Run, device: torch.device, z_steps: int = 0) -> tuple[Unseen, State]:
+    """A finished run ready to look at other particles, and its final state. ``z_steps``: see ``Unseen.refined``.
+
+    Raises ConfigError where the run has not finished, or its method cannot do this; the message says what can.
     """
-
-    run: Run
-    method: Any
-    model: Any
-    state: State
-    context: BuildContext
-
-    def look(self, batch: Any) -> dict[str, Tensor]:
-        """rotation [B, 3, 3], shift [B, 2] Å, z [B, d] (with z_covariance where it has a posterior), log_likelihood
-        [B] (up to a constant) of the likeliest copy. Raises ConfigError for images of another box."""
-        if batch.lattice.box != self.context.box:
-            raise ConfigError(
-                f"{self.run.path} was trained on images of {self.context.box} px; these have {batch.lattice.box} px"
-            )
-        draws = Draws(0, (0, 0, 0), batch.size, 0, batch.size, batch.images.device)
-        outcome = looked_at(self.model, self.state, batch, draws)
-        return {name: row for name, row in outcome.rows.items() if name in ESTIMATES}
-
-    def look_at_all(self, source: Any, batch_size: int = 256) -> dict[str, Tensor]:
-        """The same of every particle of a source (``particles.ImageSource``), in its order, on the CPU."""
-        found: dict[str, list[Tensor]] = {}
-        for batch in source.stream(torch.arange(source.count).split(batch_size)):
-            for name, row in self.look(batch).items():
-                found.setdefault(name, []).append(row.cpu())
-        return {name: torch.cat(rows) for name, rows in found.items()}
-
-
-def trained_encoder(run: Run, device: str = "auto") -> TrainedEncoder:
-    """The encoder of a finished run. Raises ConfigError where it has not finished, or its method has no encoder of
-    poses (``joint.AmortisedEncoder``)."""
     state = RunStore(run).latest() if run.finished else None
     if state is None:
         raise ConfigError(f"{run.path} has not finished; continue it with `hypermol train --resume {run.path}`")
-    method = run_method(run)
-    if getattr(getattr(method, "pose", None), "kind", "") != "encoder":
+    method, state = run_method(run), state.to(device)
+    if not hasattr(method, "unseen"):
         raise ConfigError(
-            f"{run.path}: {method.name} has no encoder of poses, so that it cannot look at images it has not seen; "
-            "cryofire, cryoai and cryoposenet have"
+            f"{run.path}: {method.name} cannot be applied to particles that it was not trained on; train it on these "
+            "particles, or infer them from a run of another method (`hypermol methods`)"
         )
-    context = stored_context(run, state)
-    where, _ = choose_device(device)
-    tensors = {name: tensor.to(where) for name, tensor in state.tensors.items()}
-    return TrainedEncoder(run, method, method.final.model(context), State(tensors, {}, state.data), context)
+    known = run.estimates() if (run.path / "estimates.npz").exists() else {}
+    unseen: Unseen = method.unseen(state, stored_context(run, state), known)
+    if z_steps:
+        if unseen.refined is None:
+            raise ConfigError(f"{run.path}: {method.name} has no encoder whose z could be refined; leave --z-steps out")
+        unseen = dataclasses.replace(unseen, look=unseen.refined(z_steps))
+    return unseen, state
+
+
+@torch.no_grad()
+def fit_rows(volume: Any, batch: Any, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """How each particle's images agree with what they should look like at the pose and z found, [B] each.
+
+    fit: the factor by which the expected images must be multiplied to explain them best (1: as expected, 0: nothing in
+    common); fit_error: its standard error from noise alone; residual: mean of |X - fit · expected|²/σ², 1 for noise.
+    """
+    low = batch.limit(min(FIT_SHELLS, batch.lattice.box // 2 - 1))
+    rotation, shift = found.get("rotation", batch.rotation), found.get("shift", batch.shift)
+    z = found["z"][:, None].float() if "z" in found else None
+    pose = {"rotation": rotation[:, None].float(), "shift": shift[:, None].float()}
+    expected = predicted_images(volume, Hypotheses(**pose, z=z), low)[:, 0]
+    weight = low.lattice.weight / low.variance * low.valid[..., None]
+    overlap = ((low.images.conj() * expected).real * weight).double().sum((1, 2))
+    power = (expected.abs().square() * weight).double().sum((1, 2)).clamp(min=1e-12)
+    energy = (low.images.abs().square() * weight).double().sum((1, 2))
+    pixels = (low.lattice.weight * low.valid[..., None]).double().sum((1, 2))
+    left = (energy - overlap.square() / power) / pixels
+    return {"fit": (overlap / power).float(), "fit_error": (2 * power).rsqrt().float(), "residual": left.float()}
+
+
+def unseen_placed(state: State) -> Unseen:
+    """For ``backprojection``, which infers nothing: how well each image fits the map at its pose."""
+
+    def look(state: State, batch: Any, draws: Draws) -> dict[str, Tensor]:
+        return {}
+
+    return Unseen(look, LinearVolume((state.tensors["consensus"] * state.tensors["mask"])[None]))
+
+
+def need_z(known: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """z of the run's own particles. Raises ConfigError where they are missing."""
+    if "z" not in known:
+        raise ConfigError(f"{name}: the run has no z of its own particles (estimates.npz), which others are held to")
+    return known["z"]

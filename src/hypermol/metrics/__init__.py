@@ -53,6 +53,7 @@ from hypermol.metrics.imbalance import (
     nuisance_imbalance,
 )
 from hypermol.metrics.local_resolution import local_fsc, local_resolution
+from hypermol.metrics.mutual_information import MutualInformation, mutual_information
 from hypermol.metrics.neighbours import NeighbourScore, neighbourhood_similarity, shared_neighbours
 from hypermol.metrics.per_particle import StateScores, equal_steps, particle_curves, per_conformation
 from hypermol.metrics.physical import cross_distances, map_distances, same_scale
@@ -88,6 +89,7 @@ __all__ = [
     "Imbalance",
     "LandscapeDistance",
     "MatrixDistance",
+    "MutualInformation",
     "NeighbourScore",
     "PopulationScores",
     "PoseErrors",
@@ -136,6 +138,7 @@ __all__ = [
     "map_correlation",
     "map_distances",
     "mixed_fsc",
+    "mutual_information",
     "nearest_equivalents",
     "neighbourhood_similarity",
     "nuisance_imbalance",

@@ -5,6 +5,7 @@ from hypermol.poses.defocus import DefocusSums, FoundDefocus, find_defocus
 from hypermol.poses.given import GivenPose, GivenPoseEstimator
 from hypermol.poses.grid_search import Candidates, SearchLevels, order_for, search_poses, shift_grid, shift_step
 from hypermol.poses.local_search import Posed, refine_poses
+from hypermol.poses.near_search import NearLevels, search_near
 from hypermol.poses.scored import ScoredImages, climb_step, compare_slices
 from hypermol.poses.searched import SearchedPose, SearchedPoseEstimator
 
@@ -14,6 +15,7 @@ __all__ = [
     "FoundDefocus",
     "GivenPose",
     "GivenPoseEstimator",
+    "NearLevels",
     "Posed",
     "ScoredImages",
     "SearchLevels",
@@ -26,6 +28,7 @@ __all__ = [
     "learned_variance",
     "order_for",
     "refine_poses",
+    "search_near",
     "search_poses",
     "shift_grid",
     "shift_step",

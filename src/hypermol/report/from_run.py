@@ -19,7 +19,7 @@ from hypermol.report.data import Column, Figure, FscCurve, MapSeries, ReportData
 from hypermol.report.from_validation import validation_of
 from hypermol.report.page import write_report
 from hypermol.report.series import series_of
-from hypermol.runs import Run, in_words
+from hypermol.runs import WARNING, Run, in_words
 
 CURVES = {
     "corrected": ("corrected for the mask", 0.143),
@@ -231,4 +231,7 @@ def _warnings(run: Run, log: list[dict[str, Any]], particles: Particles | None) 
         reasons = sorted({str(row.get("reason", "")) for row in skipped})
         batches = "1 batch was" if len(skipped) == 1 else f"{len(skipped)} batches were"
         found.append(f"{batches} skipped in training: {'; '.join(reasons)}.")
+    said = (str(row["text"]) for row in log if row.get("event") == "note")
+    warned = (text.removeprefix(WARNING) for text in said if text.startswith(WARNING))
+    found.extend(f"{text[:1].upper()}{text[1:]}." for text in warned)
     return (*found, *(particles.notes if particles is not None else ()))

@@ -19,6 +19,8 @@ from hypermol.errors import ConfigError, DataError
 from hypermol.plain import plain, read_json
 
 FORMAT = 1
+WARNING = "warning: "
+"""How a note of the log begins that the report must show."""
 LARGE_BYTES, END_BYTES = 1 << 30, 1 << 20
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hypermol.methods.z_refinement import evidence_bound, refine
 from hypermol.validation.inference import Frozen, batches
-from hypermol.validation.refinement import evidence_bound, refine
 
 PARTICLES = 200
 STEPS = 100

@@ -8,30 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hypermol.kernels import slice_grid, volume_to_grid
 from hypermol.maps import read_map
+from hypermol.methods.unseen import LinearVolume
+from hypermol.methods.z_refinement import ELBO_SAMPLES, Posterior, evidence_bound, log_likelihoods, refine
 from hypermol.validation.inference import Frozen, batches
-from hypermol.validation.refinement import ELBO_SAMPLES, Posterior, evidence_bound, log_likelihoods, refine
 
 PARTICLES = 500
 STEPS = 60
 
 
-class MapVolume:
-    """One map as a volume family that knows no z."""
-
-    def __init__(self, map_: Tensor) -> None:
-        self.grid, self.box = volume_to_grid(map_.float()), map_.shape[-1]
-
-    def slices(self, k: Tensor, z: Tensor | None) -> Tensor:
-        """The map's transform at k."""
-        return slice_grid(self.grid.to(k.device), k, self.box)[..., 0]
-
-
 class _OneMap:
     """A model with the pose of another and one map."""
 
-    def __init__(self, pose: Any, volume: MapVolume) -> None:
+    def __init__(self, pose: Any, volume: LinearVolume) -> None:
         self.pose, self.volume = pose, volume
 
 
@@ -42,7 +31,7 @@ def held_out(model: Frozen, source: Any) -> dict[str, np.ndarray]:
     under the consensus map of its own particles; absent where the run has none)."""
     centre = torch.from_numpy(model.run.estimates()["z"].mean(0)).float()
     path = model.run.volumes / "consensus.mrc"
-    one_map = _OneMap(model.model.pose, MapVolume(read_map(path)[0])) if path.exists() else None
+    one_map = _OneMap(model.model.pose, LinearVolume(read_map(path)[0][None])) if path.exists() else None
     found: dict[str, list[Tensor]] = {}
     for batch in batches(source, PARTICLES):
         still = centre.to(batch.images.device).expand(batch.size, 1, -1)

@@ -14,10 +14,10 @@ from hypermol.engine import Clock, Draws, Loop, MemoryStore, Program, RunStore, 
 from hypermol.errors import ConfigError
 from hypermol.methods import Conduct, run_method
 from hypermol.methods.context import build_context, stored_context
+from hypermol.methods.z_refinement import ELBO_SAMPLES, Posterior, evidence_bound, refine
 from hypermol.particles import ImageSource
 from hypermol.runs import Run
 from hypermol.validation.pieces import Whole, half_source
-from hypermol.validation.refinement import ELBO_SAMPLES, Posterior, evidence_bound, refine
 
 BATCH = 256
 POINTS = 1 << 18

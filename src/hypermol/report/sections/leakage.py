@@ -18,7 +18,7 @@ def leakage_section(data: ReportData) -> Section | None:
         f"<span>{text(item.sentence)}</span></li>"
         for item in landscape.leakage
     )
-    header = ("Quantity", "R²", "± (folds)", "By chance", "± (permutations)", "Particles")
+    header = ("Quantity", "R²", "± (folds)", "By chance", "± (permutations)", "Particles", "Information", "By chance")
     figures = data_table(
         header,
         [
@@ -26,6 +26,7 @@ def leakage_section(data: ReportData) -> Section | None:
                 item.target,
                 *(f"{x:.3f}" for x in (item.score, item.error, item.chance, item.chance_spread)),
                 f"{item.particles:,}",
+                *("—" if x is None else f"{x:.2f} nats" for x in (item.nats, item.nats_chance)),
             )
             for item in landscape.leakage
         ],

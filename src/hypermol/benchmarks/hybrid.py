@@ -1,0 +1,146 @@
+"""`make bench-hybrid`: the search near an encoder's answers beside the full search, on the same images and map.
+
+Wanted: the median error of the full search to 10 %, in at most a third of its time. Hypotheses are those of a trained
+encoder (--run: a finished run of cryoai, cryofire or hybrid on the particles of --data; its own time counts), and, to
+say how good an encoder must be, true poses turned by an angle of a given median about a random axis and moved by half
+a pixel ("stand-in", which no encoder has computed). Half of the hypotheses are a half turn away in the image, as the
+copies of the symmetrised loss are. The map is the back projection of other particles at their true poses; poses are
+scored as they are, with no alignment. seconds: of the processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hypermol.benchmarks.circumstances import ROOT, write_result
+from hypermol.benchmarks.measure import simulated
+from hypermol.imaging import geodesic_angle_deg, rotvec_to_matrix, spacing_deg
+from hypermol.kernels import volume_to_grid
+from hypermol.methods import rebuild, trained_encoder
+from hypermol.particles import ImageSource, read_particles
+from hypermol.poses import ScoredImages, SearchLevels, order_for, refine_poses, search_near, search_poses
+from hypermol.reconstruction.consensus import consensus
+from hypermol.runs import Run
+from hypermol.simulation import Truth
+
+BATCH, ROUNDS, KEPT = 250, 2, (24, 12, 6, 3)
+Poses = tuple[Tensor, Tensor]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Simulate, search both ways, write the result file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-n", type=int, default=500)
+    parser.add_argument("--box", type=int, default=32)
+    parser.add_argument("--snr", type=float, default=1.0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--errors-deg", type=float, nargs="*", default=[5.0, 10.0, 20.0, 30.0])
+    parser.add_argument("--run", type=Path, help="a finished run with an encoder, whose answers are used as well")
+    parser.add_argument("--data", type=Path, help="simulated images that it has not seen (default: simulated here)")
+    parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "hybrid")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "hybrid.json")
+    chosen = parser.parse_args(arguments)
+    rows: list[dict[str, Any]] = []
+    for seed in chosen.seeds:
+        rows += _rows(chosen, seed)
+        write_result(chosen.out, {"command": "make bench-hybrid", "rows": rows})
+    print(f"written: {chosen.out}")
+
+
+def _rows(chosen: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
+    data = chosen.data or simulated(
+        "homogeneous", chosen.work / f"n{chosen.n}-d{chosen.box}-snr{chosen.snr:g}-s{seed}",
+        chosen.n, chosen.box, chosen.snr, seed,
+    )  # fmt: skip
+    source, truth = ImageSource(read_particles(data / "particles.star")), Truth.load(data)
+    batches = [source.load(part) for part in torch.arange(min(chosen.n, source.count)).split(BATCH)]
+    known = tuple(torch.from_numpy(np.asarray(v)).float()[: chosen.n] for v in (truth.rotation, truth.shift))
+    grid = volume_to_grid(_map(chosen, seed))
+    band, label = source.box // 2 - 1, {"seed": seed, "images": min(chosen.n, source.count), "box": source.box}
+
+    def full(images: ScoredImages, start: int) -> Poses:
+        order = max(2, order_for(band))
+        levels = SearchLevels(2, order, min(6, band), kept=KEPT)
+        rotation, shift, _ = search_poses(images, grid, levels).first
+        return refine_poses(images, grid, rotation, shift, spacing_deg(order) / 2, ROUNDS)[:2]
+
+    rows = [{**label, "name": "full search", **_measured(full, batches, known, source.pixel_size)}]
+    for error in chosen.errors_deg:
+        begin = _turned(known, error, seed, source.pixel_size)
+        rows.append({**label, "name": f"near, stand-in {error:g}°", **_near(begin, grid, batches, known, source)})
+    if chosen.run is not None:
+        encoder = trained_encoder(Run.open(chosen.run))
+        own = volume_to_grid(rebuild(Run.open(chosen.run)).decode(None)[0].float())
+        began = time.process_time()
+        said = [encoder.look(batch) for batch in batches]
+        spent = time.process_time() - began
+        begin = torch.cat([s["rotation"] for s in said])[:, None], torch.cat([s["shift"] for s in said])[:, None]
+        found = _near((begin[0], begin[1] / source.pixel_size), own, batches, known, source)
+        found["seconds"] = round(found["seconds"] + spent, 2)
+        rows.append({**label, "name": f"near, encoder of {chosen.run.name} and its map", **found})
+    for row in rows:
+        row["time_over_full"] = round(row["seconds"] / rows[0]["seconds"], 3)
+        row["error_over_full"] = round(row["median_deg"] / rows[0]["median_deg"], 3)
+        print(row, flush=True)
+    return rows
+
+
+def _map(chosen: argparse.Namespace, seed: int) -> Tensor:
+    """Of particles that are not searched for."""
+    folder = chosen.work / f"map-d{chosen.box}-snr{chosen.snr:g}-s{seed}"
+    simulated("homogeneous", folder, 4 * chosen.n, chosen.box, chosen.snr, 1000 + seed)
+    found = consensus(ImageSource(read_particles(folder / "particles.star")))
+    return (found.map * found.mask).float()
+
+
+def _turned(known: Poses, median_deg: float, seed: int, pixel_size: float) -> Poses:
+    """Two hypotheses per particle: rotation [N, 2, 3, 3], shift [N, 2, 2] in pixels; the second a half turn away."""
+    draw = torch.Generator().manual_seed(seed)
+    rotation, shift = known
+    vector = torch.randn(len(rotation), 3, generator=draw)
+    vector = vector * (math.radians(median_deg) / vector.norm(dim=1).median())
+    near, moved = (
+        rotvec_to_matrix(vector) @ rotation,
+        shift / pixel_size + 0.5 * torch.randn(shift.shape, generator=draw),
+    )
+    turn = torch.diag(torch.tensor([-1.0, -1.0, 1.0]))
+    return torch.stack([near, turn @ near], 1), torch.stack([moved, -moved], 1)
+
+
+def _near(begin: Poses, grid: Tensor, batches: list[Any], known: Poses, source: ImageSource) -> dict[str, Any]:
+    def near(images: ScoredImages, start: int) -> Poses:
+        rows = slice(start, start + len(images.weight))
+        return search_near(images, grid, begin[0][rows], begin[1][rows])[:2]
+
+    return _measured(near, batches, known, source.pixel_size)
+
+
+def _measured(
+    find: Callable[[ScoredImages, int], Poses], batches: list[Any], known: Poses, pixel_size: float
+) -> dict[str, Any]:
+    """Seconds after a first batch that compiles what there is to compile; errors of rotation."""
+    find(ScoredImages.of(batches[0].take(torch.arange(4))), 0)
+    found, start, began, busy = [], 0, time.monotonic(), time.process_time()
+    for batch in batches:
+        found.append(find(ScoredImages.of(batch), start)[0])
+        start += batch.size
+    error = geodesic_angle_deg(torch.cat(found).float(), known[0])
+    return {
+        "seconds": round(time.process_time() - busy, 2),
+        "wall_s": round(time.monotonic() - began, 2),
+        "median_deg": round(float(error.median()), 3),
+        "within_10_deg": round(float((error < 10).float().mean()), 3),
+    }
+
+
+if __name__ == "__main__":
+    main()
