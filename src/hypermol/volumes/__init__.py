@@ -3,17 +3,25 @@
 from hypermol.volumes.base import Volume, coarse_map, half_ball
 from hypermol.volumes.basis import BasisVolume, HarmonicBasis
 from hypermol.volumes.conformation_basis import ConformationBasis
+from hypermol.volumes.density import DensityVolume
 from hypermol.volumes.expansion import Expansion
 from hypermol.volumes.field import FieldVolume, FourierField
+from hypermol.volumes.generator import GeneratedVolume, MapGenerator
+from hypermol.volumes.voxels import VoxelMap, VoxelMapVolume
 
 __all__ = [
     "BasisVolume",
     "ConformationBasis",
+    "DensityVolume",
     "Expansion",
     "FieldVolume",
     "FourierField",
+    "GeneratedVolume",
     "HarmonicBasis",
+    "MapGenerator",
     "Volume",
+    "VoxelMap",
+    "VoxelMapVolume",
     "coarse_map",
     "half_ball",
 ]
