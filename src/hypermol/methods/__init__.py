@@ -4,6 +4,8 @@ from hypermol.methods.catalogue import METHODS, find_method
 from hypermol.methods.composition import Composition, Training
 from hypermol.methods.given import without_places
 from hypermol.methods.job import Conduct
+from hypermol.methods.likelihood_free import LikelihoodFree
+from hypermol.methods.likelihood_free_results import SHOWN
 from hypermol.methods.method import Method, Results
 from hypermol.methods.rebuild import Trained, rebuild
 from hypermol.methods.record import (
@@ -20,8 +22,10 @@ from hypermol.methods.train import resume, train
 
 __all__ = [
     "METHODS",
+    "SHOWN",
     "Composition",
     "Conduct",
+    "LikelihoodFree",
     "Method",
     "Results",
     "Setting",

@@ -17,6 +17,11 @@ from hypermol.volumes.voxels import ROUGHNESS
 
 LARGEST = 0.025
 LEAK = 0.1
+STRIDE = 20.0
+"""Voxels beside the network are kept in units of so many, for one learning rate to suit both: a step moves an output of
+the network through hundreds of weights at once, a voxel through one."""
+FAINT = 0.1
+"""At first conformations differ by so little of what the network would make."""
 
 
 @register("volume", "map-generator")
@@ -63,7 +68,9 @@ class GeneratedVolume(DensityVolume):
         self.last = nn.Conv3d(c, 1, 3, padding=1)
         self.shared = spec.base == "voxels"
         if self.shared:
-            self.voxels = nn.Parameter(ROUGHNESS * torch.randn(self.box, self.box, self.box))
+            self.voxels = nn.Parameter(ROUGHNESS / STRIDE * torch.randn(self.box, self.box, self.box))
+            with torch.no_grad():
+                self.last.weight.mul_(FAINT)
 
     def raw(self, z: Float[Tensor, "n d"] | None) -> Float[Tensor, "n box box box"]:
         """See DensityVolume. Raises ConfigError without z."""
@@ -77,7 +84,7 @@ class GeneratedVolume(DensityVolume):
         up = _doubled(self.coarse(middle))
         up = _doubled(self.up_middle(torch.cat([up, middle], 1)))
         made = self.last(self.up_fine(torch.cat([up, fine], 1)))[:, 0]
-        return made + self.voxels if self.shared else made
+        return made + STRIDE * self.voxels if self.shared else made
 
 
 class _Layer(nn.Module):
