@@ -16,7 +16,7 @@ from hypermol.poses import DrawnPose
 from hypermol.posteriors import Hypotheses
 from hypermol.simulation import Recipe, Truth, simulate
 from hypermol.testing import small_context
-from hypermol.volumes import VoxelMap
+from hypermol.volumes import PositiveVoxels
 from hypermol.volumes.density import DensityVolume
 
 COUNT = 1500
@@ -64,7 +64,7 @@ def test_made_images_have_the_power_of_the_data_in_every_shell(source):
 
 def test_gradients_reach_the_map(source):
     batch = source.load(np.arange(8))
-    volume = VoxelMap().build(small_context(16))
+    volume = PositiveVoxels().build(small_context(16))
     pose = DrawnPose().build(small_context(16))(batch, drawn(8), {})
     simulated_images(volume, pose, batch, drawn(8)).abs().square().sum().backward()
     inside = volume.sphere > 0.5
@@ -73,7 +73,7 @@ def test_gradients_reach_the_map(source):
 
 def test_contrast_spreads_the_molecule_and_not_the_noise(source):
     batch = source.load(np.arange(200))
-    volume = VoxelMap().build(dataclasses.replace(small_context(16), signal_amplitude=torch.full((8,), 1e4)))
+    volume = PositiveVoxels().build(dataclasses.replace(small_context(16), signal_amplitude=torch.full((8,), 1e4)))
     pose = DrawnPose().build(small_context(16))(batch, drawn(200), {})
     with torch.no_grad():
         plain, spread = (simulated_images(volume, pose, batch, drawn(200), share) for share in (0.0, 0.3))

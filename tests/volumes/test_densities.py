@@ -6,12 +6,12 @@ import torch
 from hypermol.errors import ConfigError
 from hypermol.imaging import Lattice, fft2, random_rotations, slice_coordinates
 from hypermol.testing import VolumeContract, small_context
-from hypermol.volumes import MapGenerator, VoxelMap
+from hypermol.volumes import MapGenerator, PositiveVoxels
 
 
 class TestVoxels(VolumeContract):
     def build(self):
-        return VoxelMap().build(small_context())
+        return PositiveVoxels().build(small_context())
 
 
 class TestGenerator(VolumeContract):
@@ -25,7 +25,7 @@ class TestGeneratorAlone(VolumeContract):
 
 
 def test_densities_are_positive_inside_the_sphere_and_nothing_outside():
-    volume = VoxelMap().build(small_context())
+    volume = PositiveVoxels().build(small_context())
     with torch.no_grad():
         volume.voxels.mul_(100.0)
     density = volume.densities(None)[0]
@@ -37,7 +37,7 @@ def test_densities_are_positive_inside_the_sphere_and_nothing_outside():
 def test_slices_are_transforms_of_projections():
     """Untilted, against the transform of the sum along z. The map is smooth, as no map of voxels need be;
     what is left is trilinear interpolation."""
-    volume = VoxelMap().build(small_context())
+    volume = PositiveVoxels().build(small_context())
     axis = torch.arange(16) - 8.0
     square = (axis[:, None, None] - 1) ** 2 + (axis[:, None] + 2) ** 2 + axis**2
     with torch.no_grad():

@@ -4,12 +4,12 @@ import dataclasses
 
 from hypermol.conformations import NoConformation
 from hypermol.methods.likelihood_free import PLAYING, LikelihoodFree
-from hypermol.volumes import VoxelMap
+from hypermol.volumes import PositiveVoxels
 
 CRYOGAN = LikelihoodFree(
     name="cryogan",
     source="Gupta, McCann, Donati & Unser 2021, IEEE Trans. Comput. Imaging 7:759",
-    volume=VoxelMap(),
+    volume=PositiveVoxels(),
     conformation=NoConformation(),
     update=dataclasses.replace(PLAYING, learning_rate=2e-2),
 )

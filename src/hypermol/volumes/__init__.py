@@ -7,7 +7,7 @@ from hypermol.volumes.density import DensityVolume
 from hypermol.volumes.expansion import Expansion
 from hypermol.volumes.field import FieldVolume, FourierField
 from hypermol.volumes.generator import GeneratedVolume, MapGenerator
-from hypermol.volumes.voxels import VoxelMap, VoxelMapVolume
+from hypermol.volumes.positive_voxels import PositiveVoxels, PositiveVoxelVolume
 
 __all__ = [
     "BasisVolume",
@@ -19,9 +19,9 @@ __all__ = [
     "GeneratedVolume",
     "HarmonicBasis",
     "MapGenerator",
+    "PositiveVoxelVolume",
+    "PositiveVoxels",
     "Volume",
-    "VoxelMap",
-    "VoxelMapVolume",
     "coarse_map",
     "half_ball",
 ]

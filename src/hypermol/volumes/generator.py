@@ -13,7 +13,7 @@ from hypermol.errors import ConfigError
 from hypermol.shapes import Float
 from hypermol.specs import BuildContext, Count, register
 from hypermol.volumes.density import DensityVolume
-from hypermol.volumes.voxels import ROUGHNESS
+from hypermol.volumes.positive_voxels import ROUGHNESS
 
 LARGEST = 0.025
 LEAK = 0.1

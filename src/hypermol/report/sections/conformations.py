@@ -24,7 +24,7 @@ def conformations_section(data: ReportData) -> Section | None:
     beside = " and, on the right, of the true maps at the same shares of the particles" if len(shown) > 1 else ""
     sentence = (
         f"Area under the FSC of every two of {len(shown['fsccc'])} maps evenly along z{beside}: 1 where two maps are "
-        "the same. Blocks are discrete states, a band along the diagonal is a continuous motion, one even square no motion."
+        "the same. Blocks are discrete states, a band along the diagonal a continuous motion, one even square none."
     )
     body = f'{paragraph(sentence)}<div class="chart-row">{columns}</div>'
     return Section("conformations", "Conformations along z", body, {"charts": charts}, short="Conformations")

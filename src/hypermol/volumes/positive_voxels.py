@@ -1,4 +1,4 @@
-"""One map as voxels in real space."""
+"""One map as voxels in real space that are never negative."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from hypermol.volumes.density import DensityVolume
 ROUGHNESS = 0.1
 
 
-@register("volume", "voxels")
+@register("volume", "positive-voxels")
 @dataclasses.dataclass(frozen=True)
-class VoxelMap:
+class PositiveVoxels:
     """The volume of CryoGAN (Gupta, McCann, Donati & Unser 2021, IEEE Trans. Comput. Imaging 7:759): every voxel a
     parameter, no density negative, none outside a sphere."""
 
     z_dim: Annotated[Literal[0], "no z"] = 0
 
-    words = "voxels in real space"
+    words = "voxels in real space, never negative"
 
-    def build(self, context: BuildContext) -> VoxelMapVolume:
+    def build(self, context: BuildContext) -> PositiveVoxelVolume:
         """A faint uneven ball, by the run's seed."""
-        return VoxelMapVolume(context)
+        return PositiveVoxelVolume(context)
 
 
-class VoxelMapVolume(DensityVolume):
-    """The working part of a ``VoxelMap``."""
+class PositiveVoxelVolume(DensityVolume):
+    """The working part of a ``PositiveVoxels``."""
 
     def __init__(self, context: BuildContext) -> None:
         super().__init__(0, context)
