@@ -39,6 +39,7 @@ from hypermol.simulation import (
     class_scores,
     class_values,
     coverage_score,
+    family_figures,
     gain_of,
     knowable,
     map_curves,
@@ -50,7 +51,6 @@ from hypermol.simulation import (
     state_scores,
     truth_masks,
 )
-from hypermol.validation.family import family_figures
 
 Figures = dict[str, dict[str, Any]]
 LIMIT = "the images' own limit"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hypermol.maps import align_maps
 from hypermol.metrics import fsc, fsccc, fsccc_distance, resolution, shares_of_ends
-from hypermol.simulation import Truth
+from hypermol.simulation.truth import Truth
 
 HALF = 0.5
 HOW = "after one alignment of all maps, both hands and both directions of z tried; "
