@@ -122,7 +122,17 @@ def test_train_says_what_it_works_on_before_it_begins(made: Path, tmp_path: Path
     assert read_map(run / "volumes" / "consensus.mrc")[1] == pytest.approx(16.0)
 
 
-HOMOGENEOUS = ("backprojection", "neural-homogeneous", "refine", "abinitio", "moments", "cryoai", "cryoposenet")
+HOMOGENEOUS = (
+    "backprojection",
+    "neural-homogeneous",
+    "refine",
+    "abinitio",
+    "moments",
+    "cryoai",
+    "cryoposenet",
+    "cryogan",
+    "multi-cryogan",
+)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -150,6 +160,9 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
         *(f"poses.{setting}" for setting in given["abinitio"]),
         *("conformations=2", "volumes.z_dim=2", "volumes.choose=false", "volumes.passes=3", "volumes.march_passes=2"),
     )
+    for name in ("cryogan", "multi-cryogan"):
+        given[name] = ("turns=2", "critic.channels=2", "critic.most=4", "restarts=0")
+    given["multi-cryogan"] += ("volume.channels=1",)
     short = ("find_passes=2", "settle_passes=1", "samples=4")
     given["hyper-molecule"] = (*short, "volume.shells=3", "sampler.moves=1", "sampler.jumps=4")
     narrow = ("epochs=1", "pose.channels=2", "pose.hidden=16")
@@ -165,6 +178,11 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
     if method == "neural-homogeneous":
         refused("analyze", run, words=["no latent z"])
         refused("volumes", run, "--particles", "0", "-o", tmp_path / "maps", words=["has no z per particle"])
+    if method in ("cryogan", "multi-cryogan"):
+        refused("analyze", run, words=["infers nothing per particle", "hypermol methods"])
+        assert (run / "volumes" / "map.mrc").exists()
+        assert done("report", run)
+        return
     assert "consensus.mrc" in [path.name for path in (run / "volumes").iterdir()]
 
 

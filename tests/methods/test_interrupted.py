@@ -42,7 +42,12 @@ SEARCHED = {
 }
 NARROW = {"pose.channels": 2, "pose.hidden": 16}
 SEARCHED_TOO = {**TINY_Z, **SEARCHED, "epochs": 2}
+GAME = {"critic.channels": 2, "critic.most": 4, "turns": 6, "batch_size": 5, "critic_steps": 2, "band_start": 0.3}
+GAME |= {"restarts": 0, "march_end": 0.6}
+ASSIGNED = {"assign": True, "assignment.conformations": 2, "assignment.search.last_order": 1}
 JOBS = {
+    "cryogan": GAME,
+    "multi-cryogan": {**GAME, **ASSIGNED, "volume.channels": 1},
     "cryodrgn": {**TINY_Z, **ENCODER, "phases.0.march_start": 0.5},
     "autodecoder": TINY_Z,
     "neural-homogeneous": TINY,
@@ -71,6 +76,7 @@ JOBS = {
     },
 }
 MOMENTS = {
+    "cryogan": (1, 2),
     "backprojection": (1,),
     "moments": (1,),
     "ppca-abinitio": (11, 15),
@@ -112,7 +118,7 @@ def test_killed_and_resumed(star: Path, killed: Path, tmp_path: Path, method: st
         assert not Run.open(path).finished
         run = resume(path)
         assert run.finished
-        if method not in ("backprojection", "moments"):  # no estimates.npz
+        if method not in ("backprojection", "moments", "cryogan"):  # no estimates.npz
             same_estimates(run, straight)
         for volume in straight.volumes.glob("*.mrc"):
             torch.testing.assert_close(

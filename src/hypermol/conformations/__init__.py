@@ -1,10 +1,12 @@
 """Estimators of z: one file each, all returning Hypotheses.
 
 A spec says in ``z_from`` where z comes from: "encoder" (the images, also of particles never seen; also where it says
-nothing), "table" (a row per particle, moved by gradient), "file" (told, not inferred) or "nothing" (there is no z).
+nothing), "table" (a row per particle, moved by gradient), "file" (told, not inferred), "prior" (drawn, and no
+particle's) or "nothing" (there is no z).
 """
 
 from hypermol.conformations.classes import ClassPosterior, class_evidence, class_posterior
+from hypermol.conformations.drawn import ConformationPrior, DrawnConformation
 from hypermol.conformations.empirical import EmpiricalPrior, learned_posteriors
 from hypermol.conformations.encoder import VariationalEncoder, VariationalEncoderNetwork
 from hypermol.conformations.gaussian import GaussianPosterior, gaussian_posterior, truncated
@@ -17,6 +19,8 @@ from hypermol.conformations.with_pose import WithPose
 __all__ = [
     "SEPARATE",
     "ClassPosterior",
+    "ConformationPrior",
+    "DrawnConformation",
     "GaussianPosterior",
     "KnownConformation",
     "KnownConformationEstimator",

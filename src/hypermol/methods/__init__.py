@@ -5,6 +5,8 @@ from hypermol.methods.composition import Composition, Training
 from hypermol.methods.given import without_places
 from hypermol.methods.inference import infer, resume_inference
 from hypermol.methods.job import Conduct
+from hypermol.methods.likelihood_free import LikelihoodFree
+from hypermol.methods.likelihood_free_results import SHOWN
 from hypermol.methods.method import Method, Results
 from hypermol.methods.rebuild import Trained, rebuild
 from hypermol.methods.record import (
@@ -22,8 +24,10 @@ from hypermol.methods.trained_encoder import TrainedEncoder, trained_encoder
 
 __all__ = [
     "METHODS",
+    "SHOWN",
     "Composition",
     "Conduct",
+    "LikelihoodFree",
     "Method",
     "Results",
     "Setting",

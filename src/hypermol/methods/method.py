@@ -16,13 +16,14 @@ from hypermol.specs import BuildContext
 @dataclasses.dataclass(frozen=True)
 class Results:
     """What a finished job leaves: estimates.npz arrays, maps [D, D, D] by file name, figures for metrics.json,
-    curves (FSC per shell) by name, and notes in words for the log."""
+    curves (FSC per shell) by name, notes in words for the log, and matrices of how alike maps are."""
 
     estimates: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     maps: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     curves: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    matrices: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 class Method(Protocol):

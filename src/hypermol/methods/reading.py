@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,16 +33,19 @@ def reading(model: Any, context: BuildContext, poses: tuple[str, ...]) -> Step:
             totals["sums"] = insertion(dataclasses.replace(batch, **{name: rows[name] for name in poses}))
         return Contribution(totals, rows, outcome.info)
 
-    def apply(state: State, totals: dict[str, Tensor]) -> State:
-        try:
-            maps, words = maps_and_words(Accumulators.view(totals["sums"], context.box), context)
-        except DataError as error:  # an empty half-set, say: no reason to lose the run
-            note = f"no consensus map beside the results: {error}"
-            return State(state.tensors, state.table, {**state.data, "notes": [note]})
-        said = findings(maps["consensus"], maps["fsc_corrected"], state.table["rotation"])
-        return State({**state.tensors, **maps}, state.table, {**state.data, **words, "notes": list(said)})
+    return Step(contribute, partial(mapped, context)) if poses else Step(contribute)
 
-    return Step(contribute, apply) if poses else Step(contribute)
+
+def mapped(context: BuildContext, state: State, totals: dict[str, Tensor]) -> State:
+    """The consensus map from ``totals["sums"]``, insertions at the poses that the table holds, and what it warns of."""
+    try:
+        maps, words = maps_and_words(Accumulators.view(totals["sums"], context.box), context)
+    except DataError as error:  # an empty half-set, say: no reason to lose the run
+        note = f"no consensus map beside the results: {error}"
+        return State(state.tensors, state.table, {**state.data, "notes": [*state.data.get("notes", []), note]})
+    said = findings(maps["consensus"], maps["fsc_corrected"], state.table["rotation"])
+    notes = [*state.data.get("notes", []), *said]
+    return State({**state.tensors, **maps}, state.table, {**state.data, **words, "notes": notes})
 
 
 def looked_at(model: Any, state: State, batch: Any, draws: Draws, names: tuple[str, ...] = ()) -> Outcome:

@@ -121,6 +121,8 @@ def _write_results(run: Run, job: Job, results: Results, state: State, conduct: 
     results = _with_pose_in_z(results, job.particles)
     if results.curves:
         run.save_curves(results.curves)
+    if results.matrices:
+        run.save_matrices(results.matrices)
     if results.metrics:
         run.save_metrics(results.metrics)
     for note in results.notes:

@@ -17,7 +17,6 @@ from hypermol.methods.ppca_abinitio_steps import Steps as PosedSteps
 from hypermol.methods.ppca_steps import Steps
 from hypermol.methods.principal_volumes import estimated
 from hypermol.methods.unseen import LinearVolume, Look, Unseen, need_z
-from hypermol.poses.scored import sees_depth
 from hypermol.specs import BuildContext
 
 SEED = 0
@@ -40,9 +39,7 @@ def unseen_posed(settings: Any, state: State, context: BuildContext, known: Mapp
 
     def contribute(state: State, batch: Any, draws: Draws) -> Contribution:
         begin = torch.eye(3, device=batch.images.device).expand(batch.size, 3, 3)
-        nowhere = dataclasses.replace(
-            batch, rotation=begin, shift=begin.new_zeros(batch.size, 3 if sees_depth(batch.tilt) else 2)
-        )
+        nowhere = dataclasses.replace(batch, rotation=begin, shift=begin.new_zeros(batch.size, batch.shift_dim))
         view = State({**state.tensors, "places": places}, {}, {**state.data, "posed": False})
         return found(view, nowhere, draws)
 

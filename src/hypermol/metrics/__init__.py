@@ -43,7 +43,7 @@ from hypermol.metrics.fsc import (
     transform_fsc,
 )
 from hypermol.metrics.fsc_confidence import FscInterval, fsc_interval, resampled_fsc
-from hypermol.metrics.fsccc import MatrixDistance, fsccc, fsccc_distance
+from hypermol.metrics.fsccc import MatrixDistance, fsccc, fsccc_distance, shares_of_ends
 from hypermol.metrics.gain import gain
 from hypermol.metrics.gromov import GromovWasserstein, gromov_wasserstein
 from hypermol.metrics.imbalance import (
@@ -69,6 +69,7 @@ from hypermol.metrics.pose_scores import PoseScores, pose_scores
 from hypermol.metrics.poses import ErrorSummary, PoseErrors, align_poses, nearest_equivalents, pose_errors, summarise
 from hypermol.metrics.real_space import map_correlation
 from hypermol.metrics.shell_products import mixed_fsc, pairwise_fsc, shell_products
+from hypermol.metrics.sliced import sliced_wasserstein
 from hypermol.metrics.spaces import (
     circle_points,
     defocus_points,
@@ -163,6 +164,7 @@ __all__ = [
     "shared_neighbours",
     "shell_numbers",
     "shell_products",
+    "sliced_wasserstein",
     "spearman",
     "split_rhat",
     "state_accuracy",

@@ -51,3 +51,18 @@ def fsccc_distance(found: Float[Tensor, "n n"], true: Float[Tensor, "n n"]) -> M
         return float((matrix - true)[apart].double().square().mean().sqrt())
 
     return MatrixDistance(distance(found), distance(torch.ones_like(true)))
+
+
+def shares_of_ends(matrix: Float[Tensor, "n n"]) -> tuple[float, float, float]:
+    """Shares of maps along a path that are like its first map, like its last, and like neither or both.
+
+    The paper calls a map like an end where the area with that end is above a half and with the other below (section
+    5.2). At low resolution all areas are above a half; so the half is taken between 1 and the area of the two ends:
+    (1 + M[0, n]) / 2. Maps that are all the same are like both. Raises DataError for fewer than two maps.
+    """
+    if len(matrix) < 2:
+        raise DataError(f"FSCCC: expected two or more maps, found {len(matrix)}")
+    between = (1 + float(matrix[0, -1])) / 2
+    like_first, like_last = matrix[0] > between, matrix[-1] > between
+    first, last = (like_first & ~like_last).double().mean(), (like_last & ~like_first).double().mean()
+    return float(first), float(last), float(1 - first - last)

@@ -1,14 +1,22 @@
 """What is optimised."""
 
+from hypermol.objectives.critic_view import CriticView, critic_box
 from hypermol.objectives.independence import PoseCritic
 from hypermol.objectives.likelihood import EvidenceLowerBound, negative_log_likelihood
 from hypermol.objectives.predict import predicted_images
+from hypermol.objectives.simulated import simulated_images
 from hypermol.objectives.symmetrised import SymmetrisedLikelihood
+from hypermol.objectives.wasserstein import Judged, Wasserstein
 
 __all__ = [
+    "CriticView",
     "EvidenceLowerBound",
+    "Judged",
     "PoseCritic",
     "SymmetrisedLikelihood",
+    "Wasserstein",
+    "critic_box",
     "negative_log_likelihood",
     "predicted_images",
+    "simulated_images",
 ]

@@ -2,6 +2,7 @@
 
 from hypermol.poses.contrast import contrast_posterior, learned_variance
 from hypermol.poses.defocus import DefocusSums, FoundDefocus, find_defocus
+from hypermol.poses.drawn import DrawnPose, PosePrior
 from hypermol.poses.given import GivenPose, GivenPoseEstimator
 from hypermol.poses.grid_search import Candidates, SearchLevels, order_for, search_poses, shift_grid, shift_step
 from hypermol.poses.local_search import Posed, refine_poses
@@ -12,10 +13,12 @@ from hypermol.poses.searched import SearchedPose, SearchedPoseEstimator
 __all__ = [
     "Candidates",
     "DefocusSums",
+    "DrawnPose",
     "FoundDefocus",
     "GivenPose",
     "GivenPoseEstimator",
     "NearLevels",
+    "PosePrior",
     "Posed",
     "ScoredImages",
     "SearchLevels",

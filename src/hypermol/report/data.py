@@ -112,7 +112,8 @@ class ReportData:
 
     ``facts`` (name, value) rows of what was run; ``log`` rows of log.jsonl; ``estimates`` arrays of estimates.npz;
     ``micrograph`` and ``defocus`` (Å) per particle; ``maps`` consensus and half maps; ``states`` maps at cluster
-    centres; ``motions`` maps along paths, the first shown first; ``validation`` what the halves of the data say of each
+    centres; ``motions`` maps along paths, the first shown first; ``matrices`` how alike every two maps of a family are,
+    by name; ``validation`` what the halves of the data say of each
     other; ``settings`` the text of config.toml;
     ``absent`` sentences on what could not be shown and why; ``warnings`` sentences the reader must not miss.
     """
@@ -130,6 +131,7 @@ class ReportData:
     maps: tuple[MapSeries, ...] = ()
     states: MapSeries | None = None
     motions: tuple[MapSeries, ...] = ()
+    matrices: Mapping[str, Float[np.ndarray, "n n"]] = field(default_factory=dict)
     fsc: tuple[FscCurve, ...] = ()
     validation: ValidationShown | None = None
     warnings: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ CURVES = {
     "unmasked": ("unmasked", 0.143),
     "randomised": ("phase-randomised", None),
 }
+CONFORMATION = "conformation-"
 MAP_WORDS = {"half1": "half map 1", "half2": "half map 2", "map-at-median-z": "at the median z"}
 SHARED_POSES = "half maps reconstructed with the same poses: judges the signal, not independent refinements"
 
@@ -58,7 +59,8 @@ def report_of(run: Run) -> ReportData:
         columns=_true_columns(Path(config["input"]["particles"]).parent, config["input"]["count"], absent),
         maps=_maps(run.volumes),
         states=states,
-        motions=motions,
+        motions=motions or _family(run),
+        matrices=run.matrices(),
         fsc=_curves(run),
         validation=validation,
         warnings=_warnings(run, log, particles),
@@ -86,6 +88,9 @@ def _particles(run: Run) -> tuple[Particles | None, list[str]]:
 def _landscape(
     run: Run, estimates: Mapping[str, np.ndarray], absent: list[str]
 ) -> tuple[Landscape | None, MapSeries | None, tuple[MapSeries, ...]]:
+    if "z" not in estimates and _conformations(run):
+        absent.append("No landscape: this method places no particle along z; it matches the images as a whole.")
+        return None, None, ()
     if "z" not in estimates:
         absent.append("No landscape and no motion: this method gives one map for all particles.")
         return None, None, ()
@@ -108,6 +113,20 @@ def _landscape(
     return landscape, states, tuple(motions)
 
 
+def _conformations(run: Run) -> list[Path]:
+    """Maps evenly along the z of a family."""
+    return sorted(run.volumes.glob(f"{CONFORMATION}*.mrc"))
+
+
+def _family(run: Run) -> tuple[MapSeries, ...]:
+    """A family of maps that belong to no particle, as a motion."""
+    files = _conformations(run)
+    captions = tuple(f"{number + 1} of {len(files)} along z" for number in range(len(files)))
+    note = "No particle has a z: the share of the family that looks alike is the share of the particles that do."
+    words = "Maps at equal steps of probability along z"
+    return (series_of(files, "family", words, captions, notes=(note,)),) if files else ()
+
+
 def _series(
     folder: Path,
     name: str,
@@ -128,6 +147,7 @@ def _maps(folder: Path) -> tuple[MapSeries, ...]:
     which are changes of density, by themselves."""
     rank = {"map": -1, "consensus": 0, "half1": 2, "half2": 3}
     files = [path for path in folder.glob("*.mrc") if "mask" not in path.stem and path.stem != "local-resolution"]
+    files = [path for path in files if not path.stem.startswith(CONFORMATION)]
     files.sort(key=lambda path: (rank.get(path.stem, 1), path.stem))
     if not files:
         return ()

@@ -153,6 +153,17 @@ class Run:
         path = self.volumes / "curves.npz"
         return read_npz(path, self._write_again) if path.exists() else {}
 
+    def save_matrices(self, matrices: Mapping[str, np.ndarray]) -> None:
+        """Add to matrices.npz: name → [n, n], how alike every two of the run's conformations are ("fsccc"), and the
+        true ones at the same shares of the particles ("fsccc_true")."""
+        arrays: dict[str, Any] = {**self.matrices(), **matrices}
+        write_with(self.path / "matrices.npz", lambda stream: np.savez(stream, **arrays))
+
+    def matrices(self) -> dict[str, np.ndarray]:
+        """What ``save_matrices`` wrote; empty where nothing was. Raises DataError where it cannot be read."""
+        path = self.path / "matrices.npz"
+        return read_npz(path, self._write_again) if path.exists() else {}
+
     def save_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Add figures to metrics.json: name → {"value", "unit", "how"}."""
         write_text(self.path / "metrics.json", json.dumps(plain({**self.metrics(), **metrics}), indent=1))

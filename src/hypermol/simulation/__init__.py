@@ -8,6 +8,7 @@ order_scores(truth, z)          # what an answer is worth
 
 from hypermol.simulation.bound import Posterior, log_likelihood, posterior_mean, state_posterior
 from hypermol.simulation.defocus_bound import DefocusBound, defocus_bound
+from hypermol.simulation.family import family_figures, true_family
 from hypermol.simulation.frame_files import read_frames, write_atoms
 from hypermol.simulation.map_scores import (
     AT_Z,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hypermol.errors import ConfigError
 from hypermol.maps import align_maps, read_map
-from hypermol.methods import Trained, finds_poses, rebuild
+from hypermol.methods import SHOWN, Trained, finds_poses, rebuild
 from hypermol.metrics import ClassScores, DirectionScore, fsc_mean
 from hypermol.particles import images_fingerprint, read_particles
 from hypermol.runs import Run, fingerprint
@@ -39,6 +39,7 @@ from hypermol.simulation import (
     class_scores,
     class_values,
     coverage_score,
+    family_figures,
     gain_of,
     knowable,
     map_curves,
@@ -62,7 +63,8 @@ def evaluate_run(
     device: str = "auto",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Figures:
-    """Figures for metrics.json: name → {"value", "unit", "how"}. ``progress`` is told (done, all) maps compared.
+    """Figures for metrics.json: name → {"value", "unit", "how"}. ``progress`` is told (done, all) maps compared. Of a
+    method that has maps along z and no particle's, the matrices of the run are written beside the true ones.
 
     Raises ConfigError when the run was not made from this truth's particles.
     """
@@ -70,12 +72,33 @@ def evaluate_run(
     _require_same_data(run, truth)
     trained = rebuild(run, device)
     figures: Figures = {}
+    if (family := _family_of(trained)) is not None:
+        _require_same_box(truth, trained)
+        figures, matrices = family_figures(family, truth)
+        run.save_matrices(matrices)
+        if not trained.has_latent:
+            return figures
     if trained.has_latent:
         figures |= conformation_figures(trained.latent(), truth)
     figures |= posterior_coverage(trained, truth) | own_classes(trained, truth)
     if has_found_poses(trained):
         figures |= pose_figures(trained, truth)
     return figures | map_figures(trained, truth, particles, progress)
+
+
+def _family_of(trained: Trained) -> Tensor | None:
+    """Maps evenly along the z of a method that draws it; None of any other."""
+    along = getattr(trained.method, "along", None)
+    z = None if along is None else along(SHOWN)
+    own = trained if along is None else rebuild(trained.run, own_maps=True)
+    return None if z is None else own.decode(z).cpu()
+
+
+def _require_same_box(truth: Truth, trained: Trained) -> None:
+    if truth.box != trained.box:
+        raise ConfigError(
+            f"the run's maps have {trained.box} px and the true maps {truth.box}; train without --set box"
+        )
 
 
 def _require_same_data(run: Run, truth: Truth) -> None:
@@ -166,7 +189,8 @@ def pose_figures(trained: Trained, truth: Truth) -> Figures:
 
 def _into_frame_of(truth: Truth, trained: Trained) -> Callable[[Tensor], Tensor]:
     """What takes a map of the run into the truth's frame: the rotation, shift and hand of its consensus map."""
-    if not has_found_poses(trained):
+    own_frame = has_found_poses(trained) or getattr(trained.method, "frame_is_own", False)
+    if not own_frame:
         return lambda map_: map_
     frame = align_maps(trained.consensus().float(), truth.mean_map().float())
     return lambda map_: frame.lay(map_.float())
@@ -174,10 +198,7 @@ def _into_frame_of(truth: Truth, trained: Trained) -> Callable[[Tensor], Tensor]
 
 def map_figures(trained: Trained, truth: Truth, count: int, progress: Callable[[int, int], None]) -> Figures:
     """FSC of maps at the z of random intact particles with their true maps, beside that of two consensus maps."""
-    if truth.box != trained.box:
-        raise ConfigError(
-            f"the run's maps have {trained.box} px and the true maps {truth.box}; train without --set box"
-        )
+    _require_same_box(truth, trained)
     chosen = truth.sample(count)
     laid = _into_frame_of(truth, trained)
     rivals = {MEAN: truth.mean_map(), **{name: laid(map_) for name, map_ in _back_projection(trained).items()}}

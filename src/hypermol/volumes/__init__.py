@@ -3,20 +3,28 @@
 from hypermol.volumes.base import Volume, coarse_map, half_ball
 from hypermol.volumes.basis import BasisVolume, HarmonicBasis
 from hypermol.volumes.conformation_basis import ConformationBasis
+from hypermol.volumes.density import DensityVolume
 from hypermol.volumes.expansion import Expansion
 from hypermol.volumes.field import FieldVolume, FourierField
 from hypermol.volumes.fourier_net import FourierNet, FourierNetVolume
+from hypermol.volumes.generator import GeneratedVolume, MapGenerator
+from hypermol.volumes.positive_voxels import PositiveVoxels, PositiveVoxelVolume
 from hypermol.volumes.voxels import VoxelGrid, VoxelVolume
 
 __all__ = [
     "BasisVolume",
     "ConformationBasis",
+    "DensityVolume",
     "Expansion",
     "FieldVolume",
     "FourierField",
     "FourierNet",
     "FourierNetVolume",
+    "GeneratedVolume",
     "HarmonicBasis",
+    "MapGenerator",
+    "PositiveVoxelVolume",
+    "PositiveVoxels",
     "Volume",
     "VoxelGrid",
     "VoxelVolume",

@@ -1,5 +1,6 @@
 """The sections of the page, each one function: ReportData → Section, or None where there is nothing to show."""
 
+from hypermol.report.sections.conformations import conformations_section
 from hypermol.report.sections.coverage import coverage_section
 from hypermol.report.sections.energy import energy_section
 from hypermol.report.sections.galleries import maps_section, states_section
@@ -15,6 +16,7 @@ from hypermol.report.sections.validation import validation_section
 SECTIONS = (
     overview_section,
     motion_section,
+    conformations_section,
     landscape_section,
     energy_section,
     states_section,

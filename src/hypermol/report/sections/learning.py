@@ -11,14 +11,24 @@ from hypermol.report.charts import MUTED, PALETTE, axis, layout, line
 from hypermol.report.data import ReportData
 from hypermol.report.markup import Section, paragraph, percent
 
-PANELS = (("loss", "Loss per particle"), ("kl", "KL divergence per particle"))
-ALONGSIDE = {"loss": (("loss", "loss"), ("nll", "misfit to the images")), "kl": (("kl", "KL"),)}
+PANELS = (
+    ("loss", "Loss per particle"),
+    ("kl", "KL divergence per particle"),
+    ("apart", "Real from made images (noise's deviations)"),
+    ("gap", "The critic"),
+)
+ALONGSIDE = {
+    "loss": (("loss", "loss"), ("nll", "misfit to the images")),
+    "kl": (("kl", "KL"),),
+    "apart": (("apart", "sliced Wasserstein distance"),),
+    "gap": (("gap", "D(real) - D(made)"), ("slope", "slope, 1 by its penalty")),
+}
 ALIASES = {"kl": ("kl", "divergence")}
 
 
 def learning_section(data: ReportData) -> Section | None:
     """Charts of what the log holds, one row per pass."""
-    rows = [row for row in data.log if row.get("event") == "pass" and "loss" in row]
+    rows = [row for row in data.log if row.get("event") == "pass" and ("loss" in row or "gap" in row)]
     charts = {}
     for panel, title in PANELS:
         traces = [

@@ -1,0 +1,65 @@
+"""Families of densities in real space: voxels that are never negative, inside a sphere."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from hypermol.kernels import slice_grid, volumes_to_grid
+from hypermol.maps import centred_sphere
+from hypermol.shapes import Complex, Float
+from hypermol.specs import BuildContext
+from hypermol.volumes.base import Volume
+
+FILLED = 0.05
+"""Share of the box that a molecule is taken to fill, in the unit of density."""
+SHARPNESS, START = 2.0, -0.5
+
+
+class DensityVolume(Volume):
+    """A family whose ``raw(z)`` becomes densities, and those an oversampled Fourier grid each, from which slices are
+    read. In a batch, neighbours with the same z share one grid."""
+
+    sphere: Tensor
+    unit: Tensor
+
+    def __init__(self, z_dim: int, context: BuildContext) -> None:
+        super().__init__()
+        self.box, self.z_dim = context.box, z_dim
+        self.register_buffer("sphere", centred_sphere(context.box), persistent=False)
+        # the density of a molecule that fills its share of the box and has the data's amplitude in shell 1
+        self.register_buffer("unit", context.signal_amplitude[1].float() / (FILLED * context.box**3))
+
+    @abstractmethod
+    def raw(self, z: Float[Tensor, "n d"] | None) -> Float[Tensor, "n box box box"]:
+        """Unconstrained values of about unit size ([1, …] of a homogeneous family)."""
+
+    def densities(self, z: Float[Tensor, "n d"] | None) -> Float[Tensor, "n box box box"]:
+        """softplus(raw) in units of the data's own density, 0 beyond the sphere in which a centred molecule lies:
+        positivity and support as Gupta et al. (2021) ask of a map, but with derivatives everywhere."""
+        return self.unit * self.sphere * softplus(self.raw(z) + START, SHARPNESS)
+
+    def values(self, k: Float[Tensor, "n p 3"], z: Float[Tensor, "n d"] | None) -> Complex[Tensor, "n p"]:
+        """V(k, z); see Volume."""
+        if len(k) == 0:
+            return torch.complex(k[..., 0], k[..., 0])
+        if z is None:
+            return slice_grid(volumes_to_grid(self.densities(None)), k, self.box)[..., 0]
+        starts = _runs(z)
+        grid = volumes_to_grid(self.densities(z[starts]))
+        sizes = torch.diff(starts, append=starts.new_tensor([len(z)])).tolist()
+        parts = zip(k.split(sizes), grid.split(1, dim=-1), strict=True)
+        return torch.cat([slice_grid(own.contiguous(), points, self.box)[..., 0] for points, own in parts])
+
+
+def _runs(z: Tensor) -> Tensor:
+    """Where each run of equal rows begins. A z that is itself to be moved stays its own run: its row alone has the
+    derivative."""
+    if z.requires_grad:
+        return torch.arange(len(z), device=z.device)
+    new = torch.ones(len(z), dtype=torch.bool, device=z.device)
+    new[1:] = (z[1:] != z[:-1]).any(-1)
+    return torch.nonzero(new)[:, 0]

@@ -1,0 +1,87 @@
+import dataclasses
+
+import pytest
+import torch
+
+from hypermol.errors import ConfigError
+from hypermol.imaging import Lattice, fft2, random_rotations, slice_coordinates
+from hypermol.testing import VolumeContract, small_context
+from hypermol.volumes import MapGenerator, PositiveVoxels
+
+
+class TestVoxels(VolumeContract):
+    def build(self):
+        return PositiveVoxels().build(small_context())
+
+
+class TestGenerator(VolumeContract):
+    def build(self):
+        return MapGenerator(channels=2).build(small_context())
+
+
+class TestGeneratorAlone(VolumeContract):
+    def build(self):
+        return MapGenerator(z_dim=3, channels=2, base="none").build(small_context())
+
+
+def test_densities_are_positive_inside_the_sphere_and_nothing_outside():
+    volume = PositiveVoxels().build(small_context())
+    with torch.no_grad():
+        volume.voxels.mul_(100.0)
+    density = volume.densities(None)[0]
+    assert (density >= 0).all()
+    assert (density[volume.sphere > 0] > 0).any()
+    assert (density[volume.sphere == 0] == 0).all()
+
+
+def test_slices_are_transforms_of_projections():
+    """Untilted, against the transform of the sum along z. The map is smooth, as no map of voxels need be;
+    what is left is trilinear interpolation."""
+    volume = PositiveVoxels().build(small_context())
+    axis = torch.arange(16) - 8.0
+    square = (axis[:, None, None] - 1) ** 2 + (axis[:, None] + 2) ** 2 + axis**2
+    with torch.no_grad():
+        volume.voxels.copy_(6 * torch.exp(-square / 8) - 2)
+    lattice = Lattice.disc(16)
+    found = volume.values(slice_coordinates(lattice.k, torch.eye(3)[None]), None)[0]
+    direct = lattice.pack(fft2(volume.densities(None)[0].sum(0)))
+    assert (found - direct).abs().max() < 0.05 * direct.abs().max()
+
+
+def test_neighbours_of_one_z_are_what_they_are_alone():
+    volume = MapGenerator(channels=2).build(small_context())
+    k = slice_coordinates(Lattice.disc(16).k, random_rotations(5, generator=torch.Generator().manual_seed(0)).float())
+    z = torch.tensor([[0.1], [0.1], [0.9], [0.1], [0.1]])
+    with torch.no_grad():
+        together = volume.values(k, z)
+        alone = torch.cat([volume.values(k[i : i + 1], z[i : i + 1]) for i in range(5)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5 * float(alone.abs().max()))
+
+
+def test_every_row_of_a_z_that_moves_has_its_own_derivative():
+    volume = MapGenerator(channels=2).build(small_context())
+    k = slice_coordinates(Lattice.disc(16).k, random_rotations(2, generator=torch.Generator().manual_seed(0)).float())
+    z = torch.full((2, 1), 0.3, requires_grad=True)
+    volume.values(k, z)[1].abs().square().sum().backward()
+    assert z.grad[0] == 0
+    assert z.grad[1] != 0
+
+
+def test_the_input_is_the_segment_of_the_paper():
+    """z = 0 and 1 feed the network the two fixed tensors, and 1/4 what lies a quarter of the way between."""
+    volume = MapGenerator(channels=2).build(small_context())
+    seen = []
+    volume.fine.register_forward_pre_hook(lambda module, given: seen.append(given[0][:, 0]))
+    volume.densities(torch.tensor([[0.0], [0.25], [1.0]]))
+    spread = 0.025 / 12**0.5
+    for row, tensor in ((0, volume.tensors[0]), (2, volume.tensors[1])):
+        torch.testing.assert_close(seen[0][row], (tensor - 0.0125) / spread)
+    torch.testing.assert_close(seen[0][1], 0.75 * seen[0][0] + 0.25 * seen[0][2])
+    assert 0 <= float(volume.tensors.min()) <= float(volume.tensors.max()) <= 0.025
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ConfigError, match="multiple of 4"):
+        MapGenerator().build(dataclasses.replace(small_context(), box=18))
+    with pytest.raises(ConfigError, match="made from a z"):
+        MapGenerator(channels=2).build(small_context()).densities(None)
