@@ -40,6 +40,7 @@ SMALL = {
     "pose.filters": 3,
     "pose.phase_flipped": True,
     "pose.shifts": False,
+    "pose.even_views": 300,
 }
 """What fits a CPU: a narrow encoder, ten times the paper's rate."""
 GRID = {**SMALL, "volume": "voxels", "volume.step": 100, "batch_size": 32}
