@@ -165,6 +165,22 @@ def test_begins_with_poses_in_all_directions() -> None:
     assert favourite(False) > favourite(True)
 
 
+def test_uneven_views_are_punished_in_training_alone() -> None:
+    """One view of all images: |v|² + ‖v vᵀ - I/3‖² = 1 + 2/3; its gradient spreads views."""
+    encoder, batch = built(even_views=3.0, even_start=False, z_dim=0), make_batch(projection(*truth()))
+    weights = list(encoder.rotation_head.parameters())
+    weights[-2].data *= 1e-3
+    first = encoder(batch, Draws(), {}).penalty
+    torch.testing.assert_close(first, torch.full((COUNT,), 3.0 * (1 + 2 / 3)), atol=0.01, rtol=0)
+    for _ in range(200):
+        loss = encoder(batch, Draws(), {}).penalty.mean()
+        for weight, slope in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+            weight.data -= 0.1 * slope
+    assert float(loss.detach()) < 3.0
+    encoder.eval()
+    assert encoder(batch, Draws(), {}).penalty is None
+
+
 def test_an_image_is_read_alike_alone_and_among_others() -> None:
     encoder, batch = built(), make_batch(projection(*truth()))
     whole, alone = encoder(batch, Draws(), {}), encoder(batch.slice(2, 3), Draws(), {})

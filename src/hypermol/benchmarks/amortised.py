@@ -40,11 +40,12 @@ SMALL = {
     "pose.filters": 3,
     "pose.phase_flipped": True,
     "pose.shifts": False,
+    "pose.even_views": 300,
 }
 """What fits a CPU: a narrow encoder, ten times the paper's rate."""
-GRID = {**SMALL, "volume": "voxels", "volume.step": 100, "batch_size": 32}
-MARCH = {"phases.0.march_start": 0.3, "phases.0.march_end": 0.6, "phases.0.cooling": 0.3}
-NETWORK = {"volume.hidden": 48, "volume.layers": 2, "batch_size": 32}
+GRID = {**SMALL, "volume": "voxels", "volume.step": 100, "batch_size": 64}
+MARCH = {"phases.0.march_start": 0.15, "phases.0.march_end": 0.6, "phases.0.cooling": 0.3}
+NETWORK = {"volume.hidden": 48, "volume.layers": 2, "batch_size": 64}
 DECODERS = {
     "voxels, real": {"volume": "voxels"},
     "voxels, hartley": {"volume": "voxels", "volume.space": "hartley"},

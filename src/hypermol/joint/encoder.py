@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hypermol.errors import ConfigError
-from hypermol.imaging import Lattice, packed_to_images, s2s2_to_matrix
+from hypermol.imaging import Lattice, packed_to_images, s2s2_to_matrix, viewing_direction
 from hypermol.joint.symmetrised import Copies, Symmetrised, copies_of
 from hypermol.networks import (
     ConvolutionalFeatures,
@@ -21,7 +21,7 @@ from hypermol.networks import (
 )
 from hypermol.posteriors import Hypotheses, diagonal_covariance, standard_normal_divergence
 from hypermol.shapes import Complex, Float
-from hypermol.specs import BuildContext, Count, Dimension, register
+from hypermol.specs import BuildContext, Count, Dimension, NonNegative, register
 
 Z_DRAWN = "drawn z"
 """Row under which an encoder is told z [B, d] instead of inferring it: while poses alone are learned."""
@@ -48,6 +48,11 @@ class AmortisedEncoder:
     shifts: Annotated[bool, "molecules may be off centre"] = True
     phase_flipped: Annotated[bool, "the encoder sees images times the sign of their CTF"] = False
     even_start: Annotated[bool, "rotations are spread over all directions at the start"] = True
+    even_views: Annotated[
+        NonNegative,
+        "nats per particle by which uneven viewing directions are punished (not in the papers): an encoder else begins "
+        "with one view of all images; too strong where a molecule truly has preferred views",
+    ] = 0.0
     copies: Annotated[
         Copies,
         "turned copies of an image that are encoded, the best of which counts: the symmetrised loss is half-turn",
@@ -82,7 +87,7 @@ class EncoderNetwork(nn.Module):
         super().__init__()
         box, z = context.box, spec.z_dim
         self.z_dim, self.variational, self.flipped = z, spec.variational, spec.phase_flipped
-        self.autocast = context.autocast
+        self.autocast, self.even_views = context.autocast, spec.even_views
         spectrum = 1 + (context.signal_amplitude / context.noise_amplitude.clamp(min=1e-12)).square().float()
         self.filters = GaussianFilters(spec.filters, box, spectrum)
         reference = self._reference(context, spectrum)
@@ -129,17 +134,24 @@ class EncoderNetwork(nn.Module):
 
     def features(self, images: Complex[Tensor, "*b p"], lattice: Lattice) -> Float[Tensor, "*b f"]:
         """What all answers are made from."""
+        return self._features(images, lattice)[1]
+
+    def _features(self, images: Tensor, lattice: Lattice) -> tuple[Tensor, Tensor]:
+        """Of the reference [r, f], and of some images."""
         reference = torch.view_as_complex(self.reference)[:, : lattice.size]
         together = torch.cat([reference, images.flatten(0, -2)])
         pixels = packed_to_images(self.filters(together, lattice.k), lattice)
         with torch.autocast(pixels.device.type, dtype=torch.bfloat16, enabled=self.autocast):
             found = self.shared(self.convolutions(pixels))
-        return found[len(reference) :].float().unflatten(0, images.shape[:-1])
+        own, others = found.float().tensor_split([len(reference)])
+        return own, others.unflatten(0, images.shape[:-1])
 
     def infer(self, images: Complex[Tensor, "b h p"], batch: Any, draws: Any, rows: dict[str, Tensor]) -> Hypotheses:
         """One hypothesis for each of H images of a particle that were made ready."""
-        features = self.features(images, batch.lattice)
+        reference, features = self._features(images, batch.lattice)
         z, posterior = self._z(features, draws, rows)
+        if self.training and self.even_views:
+            posterior["penalty"] = self.even_views * self._unevenness(reference, Z_DRAWN in rows).expand(len(images))
         known = features if z is None else torch.cat([features, z], -1)
         rotation = s2s2_to_matrix(self.rotation_head(known))
         if self.shift_head is None:
@@ -147,6 +159,15 @@ class EncoderNetwork(nn.Module):
         else:
             shift = self.shift_head(known) * batch.pixel_size
         return Hypotheses(rotation=rotation, shift=shift, z=z, differentiable=True, **posterior)
+
+    def _unevenness(self, features: Tensor, z_drawn: bool) -> Tensor:
+        """|E v|² + ‖E v vᵀ - I/3‖² of the reference's viewing directions v: 0 where they are even."""
+        if self.z_dim:
+            z = self.z_head(features)[:, : self.z_dim]
+            features = torch.cat([features, torch.zeros_like(z) if z_drawn else z], -1)
+        view = viewing_direction(s2s2_to_matrix(self.rotation_head(features)))
+        second = view.T @ view / len(view) - torch.eye(3, device=view.device) / 3
+        return view.mean(0).square().sum() + second.square().sum()
 
     def _z(self, features: Tensor, draws: Any, rows: dict[str, Tensor]) -> tuple[Tensor | None, dict[str, Tensor]]:
         """z [B, H, d] (a sample of its posterior in training, else the mean), and what is said of its posterior."""

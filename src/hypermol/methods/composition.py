@@ -103,6 +103,8 @@ class Model(nn.Module):
         hypotheses = pose.combined(self.conformation(batch, pose, draws, rows))
         nll = negative_log_likelihood(self.volume, hypotheses, batch)
         loss = self.objective.loss(nll, hypotheses)
+        if self.training and hypotheses.penalty is not None:
+            loss = loss + hypotheses.penalty
         found = _estimates(nll, hypotheses)
         info: dict[str, Any] = {"nll": -found["log_likelihood"].detach().sum()}
         if hypotheses.divergence is not None:

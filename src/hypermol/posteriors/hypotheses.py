@@ -27,6 +27,7 @@ class Hypotheses:
     log_weight: Tensor | None = None
     z_covariance: Tensor | None = None
     divergence: Tensor | None = None  # KL of z's posterior from its prior, [B], or [B, H] of each hypothesis
+    penalty: Tensor | None = None  # what the estimator adds to the loss of each particle in training, [B]
     differentiable: bool = False
 
     @property
@@ -61,7 +62,7 @@ class Hypotheses:
 
 
 def _given(hypotheses: Hypotheses) -> dict[str, Tensor]:
-    names = ("rotation", "shift", "z", "log_weight", "z_covariance", "divergence")
+    names = ("rotation", "shift", "z", "log_weight", "z_covariance", "divergence", "penalty")
     return {name: getattr(hypotheses, name) for name in names if getattr(hypotheses, name) is not None}
 
 
