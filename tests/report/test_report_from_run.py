@@ -197,7 +197,7 @@ def test_what_was_not_reached_is_said_in_words(run):
 
 
 def test_a_family_that_belongs_to_no_particle_moves(run):
-    """Maps along z and no z of any particle: a motion, the matrices beside each other, and why there is no landscape."""
+    """Maps along z and no z of any particle: a motion, two matrices, and why there is no landscape."""
     for number, map_ in enumerate(ball(np.arange(4.0)[:, None])):
         write_map(run.volumes / f"conformation-{number:02d}.mrc", torch.from_numpy(map_), 2.0)
     run.save_matrices({"fsccc": np.eye(4), "fsccc_true": np.ones((4, 4))})

@@ -1,4 +1,4 @@
-"""Families of maps against the true one: the truth itself, turned and read backwards, and a family that stands still."""
+"""Families of maps against the true one: the truth itself, turned and read backwards, and one that stands still."""
 
 import pytest
 import torch
