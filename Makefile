@@ -92,7 +92,7 @@ bench-amortised: $(VENV)/.ready
 # One seed of the rigid problem and of both motions, and the methods that find poses beside them; goes on where it stopped.
 # The published setting, on a GPU: --problems hsp90 hsp90-25-75 --tier paper --methods multi-cryogan:turns=20000 --seeds 0 1 2
 bench-likelihood-free: $(VENV)/.ready
-	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems rigid --methods cryogan:turns=1000 abinitio cryodrgn2:z_dim=0
+	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems rigid --methods cryogan:turns=600 abinitio cryodrgn2:z_dim=0
 	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems two-states hinge --methods $(GAME)
 
 bench-kernels: $(VENV)/.ready

@@ -7,7 +7,7 @@ import torch
 
 from hypermol.errors import DataError
 from hypermol.maps import soft_sphere
-from hypermol.metrics import fsc, fsc_mean, fsccc, fsccc_distance, pairwise_fsc, shell_products
+from hypermol.metrics import fsc, fsc_mean, fsccc, fsccc_distance, pairwise_fsc, shares_of_ends, shell_products
 
 
 def noise(*shape, seed=0):
@@ -67,3 +67,13 @@ def test_refusals():
         fsccc_distance(torch.ones(2, 2), torch.ones(3, 3))
     with pytest.raises(DataError, match="two or more"):
         fsccc_distance(torch.ones(1, 1), torch.ones(1, 1))
+
+
+def test_shares_of_ends():
+    """Blocks of 25 and 70 % with one map between, as in figure 5b of the paper."""
+    place = torch.tensor([0.0] * 5 + [0.5] + [1.0] * 14)
+    matrix = 1 - 0.3 * (place[:, None] - place).abs()
+    assert shares_of_ends(matrix) == pytest.approx((0.25, 0.7, 0.05))
+    assert shares_of_ends(torch.ones(4, 4)) == (0, 0, 1)
+    with pytest.raises(DataError):
+        shares_of_ends(torch.ones(1, 1))

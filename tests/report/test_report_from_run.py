@@ -11,6 +11,7 @@ from hypermol.landscape import LandscapeSettings, analyze, save_landscape, write
 from hypermol.maps import write_map
 from hypermol.methods import find_method, train
 from hypermol.report import MapSeries, ReportData, report_of, report_run
+from hypermol.report.sections.conformations import conformations_section
 from hypermol.report.sections.motion import motion_section
 from hypermol.report.sections.resolution import resolution_section
 from hypermol.runs import Run
@@ -193,3 +194,18 @@ def test_what_was_not_reached_is_said_in_words(run):
     run.save_metrics({"rank correlation": {"value": np.nan, "unit": "", "how": ""}})
     shown = {figure.label: figure.value for figure in report_of(run).figures}
     assert shown == {"resolution masked": "not reached", "rank correlation": "no value"}
+
+
+def test_a_family_that_belongs_to_no_particle_moves(run):
+    """Maps along z and no z of any particle: a motion, two matrices, and why there is no landscape."""
+    for number, map_ in enumerate(ball(np.arange(4.0)[:, None])):
+        write_map(run.volumes / f"conformation-{number:02d}.mrc", torch.from_numpy(map_), 2.0)
+    run.save_matrices({"fsccc": np.eye(4), "fsccc_true": np.ones((4, 4))})
+    data = report_of(run)
+    assert len(data.motions[0].maps) == 4
+    assert all("conformation" not in caption for series in data.maps for caption in series.captions)
+    assert any("places no particle along z" in words for words in data.absent)
+    section = conformations_section(data)
+    assert set(section.data["charts"]) == {"fsccc", "fsccc_true"}
+    assert section.data["charts"]["fsccc_true"]["data"][0]["zmin"] == 0.0  # one scale for both
+    assert conformations_section(ReportData("nothing")) is None

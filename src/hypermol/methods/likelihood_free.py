@@ -61,6 +61,7 @@ class LikelihoodFree:
     assign: Annotated[bool, "also find pose and z of each particle, by search against the finished maps"] = False
     assignment: Assignment = Assignment()  # noqa: RUF009
 
+    makes_images = True
     frame_is_own = True  # no pose ties the maps to the file's frame
     optimises = "Wasserstein distance of image distributions, a critic against a maker (Adam)"
 

@@ -17,6 +17,8 @@ from hypermol.specs import BuildContext
 SHOWN = 20
 """Conformations along z (Gupta et al. 2020, section 5)."""
 CONFORMATION = "conformation-"
+STILL = 0.01
+"""Ends whose FSCCC is as near to 1 are the same map."""
 
 
 def results(method: Any, state: State, context: BuildContext) -> Results:
@@ -45,12 +47,17 @@ def results(method: Any, state: State, context: BuildContext) -> Results:
 
 
 def _populations(matrix: np.ndarray) -> dict[str, dict[str, Any]]:
-    first, last, between = shares_of_ends(torch.from_numpy(matrix))
+    """Shares of maps like the ends, where these differ at all: z that moves nothing has no populations."""
     least = float(matrix.min())
+    how = "area under the FSC of the two maps most apart; 1: nothing moves"
+    apart: dict[str, dict[str, Any]] = {"least FSCCC": {"value": least, "unit": "", "how": how}}
+    if matrix[0, -1] > 1 - STILL:
+        return apart
+    first, last, between = shares_of_ends(torch.from_numpy(matrix))
     how = f"of {len(matrix)} maps evenly along z, by FSCCC with the ends"
     shares = {"first": first, "last": last}
     found = {
         f"maps like the {name} one": {"value": 100 * share, "unit": "%", "how": how} for name, share in shares.items()
     }
     found["maps in transition"] = {"value": 100 * between, "unit": "%", "how": how}
-    return found | {"least FSCCC": {"value": least, "unit": "", "how": "area under the FSC of the two maps most apart"}}
+    return found | apart

@@ -50,6 +50,7 @@ def train(
     _require_ctf(particles, method)
     _require_halves(particles, method)
     box = check_preparation(preparation, particles.box)
+    _require_whole_images(preparation, method)
     method = settled_mask(method, box, particles.pixel_size * particles.box / box)
     device, _ = choose_device(conduct.device)
     if hasattr(method, "precision"):  # settled now, so that a run resumed on another machine stays the same run
@@ -91,6 +92,14 @@ def _require_ctf(particles: Particles, method: Any) -> None:
         raise ConfigError(
             f"{particles.path} has no CTF, and {method.name} is asked to refine the defocus: expected rlnDefocusU, "
             "rlnDefocusV, … (star) or ctf/df1_A, … (cs); give a file that has them, or --set defocus=false"
+        )
+
+
+def _require_whole_images(preparation: Preparation, method: Any) -> None:
+    if preparation.window is not None and getattr(method, "makes_images", False):
+        raise ConfigError(
+            f"window = {preparation.window:g}: {method.name} compares images with made ones, whose noise fills them; "
+            "a window would tell the two apart whatever the map is, so leave it out"
         )
 
 

@@ -14,7 +14,7 @@ from hypermol.report.markup import Section, paragraph, percent
 PANELS = (
     ("loss", "Loss per particle"),
     ("kl", "KL divergence per particle"),
-    ("apart", "Real from made images (noise's deviations)"),
+    ("apart", "Real from made images"),
     ("gap", "The critic"),
 )
 ALONGSIDE = {

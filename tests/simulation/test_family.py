@@ -1,0 +1,37 @@
+"""Families of maps against the true one: the truth itself, turned and read backwards, and one that stands still."""
+
+import pytest
+import torch
+
+from hypermol.imaging import rotvec_to_matrix
+from hypermol.maps import transform_map
+from hypermol.simulation import Recipe, Truth, family_figures, simulate, true_family
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("family") / "data"
+    simulate(Recipe.named("hinge", n=60, box=16, snr=1.0, levels=2, populations=(0.25, 0.75), seed=8), folder)
+    return Truth.load(folder)
+
+
+def test_the_truth_in_another_frame_and_direction(truth):
+    turn = rotvec_to_matrix(torch.tensor([0.4, -0.8, 0.3], dtype=torch.float64))
+    shift = torch.zeros(3, dtype=torch.float64)
+    family = torch.stack([transform_map(map_, turn, shift, False) for map_ in true_family(truth, 8).flip(0)])
+    figures, matrices = family_figures(family, truth)
+    for name in ("first", "last"):
+        rival = figures[f"FSC of the noise-free mean map with the {name} one there"]["value"]
+        assert figures[f"FSC of the {name} map at half Nyquist"]["value"] > max(0.9, rival)
+    assert figures["FSCCC error"]["value"] < 0.1
+    assert figures["true maps like the first one"]["value"] == pytest.approx(25, abs=13)
+    assert matrices["fsccc"].shape == matrices["fsccc_true"].shape == (8, 8)
+
+
+def test_a_family_that_stands_still_is_no_better_than_its_mean(truth):
+    mean = truth.mean_map().float()
+    figures, _ = family_figures(mean.expand(5, -1, -1, -1), truth)
+    assert figures["FSCCC error"]["value"] == pytest.approx(1.0, abs=1e-3)
+    for name in ("first", "last"):
+        rival = figures[f"FSC of the noise-free mean map with the {name} one there"]["value"]
+        assert figures[f"FSC of the {name} map at half Nyquist"]["value"] == pytest.approx(rival, abs=0.02)
