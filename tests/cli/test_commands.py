@@ -122,7 +122,7 @@ def test_train_says_what_it_works_on_before_it_begins(made: Path, tmp_path: Path
     assert read_map(run / "volumes" / "consensus.mrc")[1] == pytest.approx(16.0)
 
 
-HOMOGENEOUS = ("backprojection", "neural-homogeneous", "refine", "abinitio")
+HOMOGENEOUS = ("backprojection", "neural-homogeneous", "refine", "abinitio", "cryoai", "cryoposenet")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -151,6 +151,9 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
     )
     short = ("find_passes=2", "settle_passes=1", "samples=4")
     given["hyper-molecule"] = (*short, "volume.shells=3", "sampler.moves=1", "sampler.jumps=4")
+    narrow = ("epochs=1", "pose.channels=2", "pose.hidden=16")
+    given |= {"cryoai": (*narrow, *TINY[:1]), "cryoposenet": narrow}
+    given["cryofire"] = (*narrow, *TINY[:2], "z_dim=2", "phases.0.images=80")
     said = done("train", made / "particles.star", "-m", method, "-o", run, *settings(*given.get(method, ())))
     assert ("hypermol analyze" in said.out) == (method not in HOMOGENEOUS)
     if method == "backprojection":

@@ -40,6 +40,7 @@ SEARCHED = {
     "pose.first_order": 1,
     "pose.last_order": 1,
 }
+NARROW = {"pose.channels": 2, "pose.hidden": 16}
 SEARCHED_TOO = {**TINY_Z, **SEARCHED, "epochs": 2}
 JOBS = {
     "cryodrgn": {**TINY_Z, **ENCODER, "phases.0.march_start": 0.5},
@@ -64,6 +65,9 @@ JOBS = {
         **{"phases.0.images": 60, "phases.0.batch_size": 10, "phases.1.passes": 1, "phases.1.batch_size": 10},
         **{"phases.2.batch_size": 10, "phases.2.clusters": 2},
     },
+    "cryofire": {**TINY_Z, **NARROW, "phases.0.images": 90, "pose.variational": True, "pose.copies": "quarter-turns"},
+    "cryoai": {"volume.hidden": 16, "epochs": 3, "batch_size": 10, **NARROW, "pose.mirrored": True},
+    "cryoposenet": {"epochs": 3, "batch_size": 10, **NARROW},
 }
 MOMENTS = {
     "backprojection": (1,),
@@ -115,14 +119,20 @@ def test_killed_and_resumed(star: Path, killed: Path, tmp_path: Path, method: st
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("method", ["cryodrgn", "autodecoder", "neural-homogeneous", "cryodrgn-bnb"])
+@pytest.mark.parametrize(
+    "method", ["cryodrgn", "autodecoder", "neural-homogeneous", "cryodrgn-bnb", "cryofire", "cryoai"]
+)
 def test_rebuilt_from_disk(star: Path, tmp_path: Path, method: str, precision: str) -> None:
     """The decoder from a run folder is the decoder in memory."""
     chosen = configured(find_method(method), {**JOBS[method], "precision": precision})
     job = make_ready(read_particles(star), chosen, Preparation(), 3, Conduct(), Processes())
     state = Loop(job.program, job.source, MemoryStore(), seed=3, microbatch=chosen.microbatch).run()
     run = train(star, chosen, tmp_path / "run", seed=3)
-    z = None if method == "neural-homogeneous" else torch.randn(3, 2, generator=torch.Generator().manual_seed(0))
+    z = (
+        None
+        if method in ("neural-homogeneous", "cryoai")
+        else torch.randn(3, 2, generator=torch.Generator().manual_seed(0))
+    )
     trained = rebuild(Run.open(run.path), "cpu")
     torch.testing.assert_close(trained.decode(z), chosen.decoder(state, job.context)(z), rtol=0, atol=0)
     assert trained.pixel_size == job.source.pixel_size

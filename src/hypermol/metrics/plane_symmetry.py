@@ -13,8 +13,8 @@ FINER = 4
 
 
 def plane_symmetry(map_: Float[np.ndarray, "d d d"]) -> tuple[float, Float[np.ndarray, 3]]:
-    """The largest correlation of a map with its reflection in a plane through its centre of mass, and the plane's normal
-    (x, y, z). 1: a plane of symmetry. Negative densities are left out of the centre of mass.
+    """The largest correlation of a map with its reflection in a plane through its centre of mass, and the plane's
+    normal (x, y, z). 1: a plane of symmetry. Negative densities are left out of the centre of mass.
 
     Reflections in planes of ``DIRECTIONS`` normals spread over half of the sphere, then nearer and nearer to the best.
     """
