@@ -122,6 +122,7 @@ def test_train_says_what_it_works_on_before_it_begins(made: Path, tmp_path: Path
     assert read_map(run / "volumes" / "consensus.mrc")[1] == pytest.approx(16.0)
 
 
+NOT_INFERRED = ("hyper-molecule", "known-z")
 HOMOGENEOUS = (
     "backprojection",
     "neural-homogeneous",
@@ -168,6 +169,7 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
     narrow = ("epochs=1", "pose.channels=2", "pose.hidden=16")
     given |= {"cryoai": (*narrow, *TINY[:1]), "cryoposenet": narrow}
     given["cryofire"] = (*narrow, *TINY[:2], "z_dim=2", "phases.0.images=80")
+    given["hybrid"] = (*given["cryofire"], "phases.1.passes=1", "phases.2.clusters=2", "pose.step_deg=30")
     said = done("train", made / "particles.star", "-m", method, "-o", run, *settings(*given.get(method, ())))
     assert ("hypermol analyze" in said.out) == (method not in HOMOGENEOUS)
     if method == "backprojection":
@@ -184,6 +186,31 @@ def test_every_method_trains_and_its_run_can_be_reported(made: Path, tmp_path: P
         assert done("report", run)
         return
     assert "consensus.mrc" in [path.name for path in (run / "volumes").iterdir()]
+    again = ("infer", run, made / "particles.star", "-o", tmp_path / "inferred", "--reference", "20")
+    if method in NOT_INFERRED:
+        refused(*again, words=[method, "train"])
+    else:
+        assert "unlike 20 of the run's own" in done(*again).out
+        assert len(Run.open(tmp_path / "inferred").estimates()["outlier"]) == 80
+
+
+def test_an_inference_is_a_run(trained: Path, made: Path, tmp_path: Path) -> None:
+    """Analysed, reported, selected from, and continued like any other."""
+    out = tmp_path / "inferred"
+    said = done("infer", trained, made / "particles.star", "-o", out, "--reference", "30").out
+    for words in ("80 particles", "device:", "infer 1/1", "by chance", "done in", f"hypermol analyze {out}"):
+        assert words in said
+    assert "nothing was done" in done("infer", "--resume", out).out
+    done("analyze", out, "-k", "3")
+    done("report", out)
+    done("volumes", out, "--particles", "0", "-o", tmp_path / "maps")
+    some = Run.open(out).estimates()["outlier"] > 0
+    chosen = done("select", out, "--outliers", "--invert", "-o", made / "kept.star").out
+    assert chosen.startswith(f"{int((~some).sum())} of 80 particles")
+    refused("select", trained, "--outliers", "-o", made / "none.star", words=["hypermol infer"])
+    refused("infer", trained, words=["which run, and which particles"])
+    refused("infer", trained, made / "particles.star", words=["-o OUT"])
+    refused("infer", "--resume", trained, words=["was not made by"])
 
 
 def test_report(trained: Path) -> None:
@@ -303,8 +330,8 @@ def test_select(trained: Path, made: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), ["either --cluster or --particles"]),
-        (("--cluster", "0", "--particles", "1"), ["either --cluster or --particles"]),
+        ((), ["one of --cluster, --particles"]),
+        (("--cluster", "0", "--particles", "1"), ["one of --cluster, --particles"]),
         (("--cluster", "3"), ["no cluster 3", "0 to 2"]),
         (("--cluster", "0-2", "--invert"), ["keeps no particle at all"]),
         (("--particles", "0", "--density"), ["--density goes with --cluster"]),

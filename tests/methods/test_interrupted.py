@@ -74,6 +74,9 @@ JOBS = {
         **{"phases.0.images": 60, "phases.0.batch_size": 10, "phases.1.passes": 1, "phases.1.batch_size": 10},
         **{"phases.2.batch_size": 10, "phases.2.clusters": 2},
     },
+    "cryofire": {**TINY_Z, **NARROW, "phases.0.images": 90, "pose.variational": True, "pose.copies": "quarter-turns"},
+    "cryoai": {"volume.hidden": 16, "epochs": 3, "batch_size": 10, **NARROW, "pose.mirrored": True},
+    "cryoposenet": {"epochs": 3, "batch_size": 10, **NARROW},
 }
 MOMENTS = {
     "cryogan": (1, 2),

@@ -63,7 +63,7 @@ def _rows(chosen: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
     )  # fmt: skip
     source, truth = ImageSource(read_particles(data / "particles.star")), Truth.load(data)
     batches = [source.load(part) for part in torch.arange(min(chosen.n, source.count)).split(BATCH)]
-    known = tuple(torch.from_numpy(np.asarray(v)).float()[: chosen.n] for v in (truth.rotation, truth.shift))
+    known = _tensor(truth.rotation, chosen.n), _tensor(truth.shift, chosen.n)
     grid = volume_to_grid(_map(chosen, seed))
     band, label = source.box // 2 - 1, {"seed": seed, "images": min(chosen.n, source.count), "box": source.box}
 
@@ -92,6 +92,10 @@ def _rows(chosen: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
         row["error_over_full"] = round(row["median_deg"] / rows[0]["median_deg"], 3)
         print(row, flush=True)
     return rows
+
+
+def _tensor(values: np.ndarray, count: int) -> Tensor:
+    return torch.from_numpy(np.asarray(values)).float()[:count]
 
 
 def _map(chosen: argparse.Namespace, seed: int) -> Tensor:

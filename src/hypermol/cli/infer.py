@@ -52,6 +52,7 @@ def infer(
 
     began = time.monotonic()
     reading = {"datadir": datadir, "passthrough": passthrough, "poses": poses, "ctf": ctf, "pixel_size": pixel_size}
+    job: Callable[[Conduct], Run]
     if resume is not None:
         if any(value not in (None, ()) for value in (run, particles, out, *reading.values())):
             raise ConfigError("--resume OUT goes alone: it keeps the run and the particles that it was started with")

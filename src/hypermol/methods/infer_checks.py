@@ -18,6 +18,7 @@ from hypermol.particles import ImageSource, Particles, Preparation
 from hypermol.runs import Run
 
 LOOKED_AT = 400
+PLAIN = 0.5  # of the signal expected, by another convention: less proves nothing
 FAINT = 0.25  # of the signal expected: less is another molecule, or another frame
 CLEAR = 5.0
 """Standard errors by which another hand or sign must fit better before poses are refused."""
@@ -73,7 +74,7 @@ def require_same_frame(volume: Any, z: np.ndarray | None, source: ImageSource, r
     fit, error = overlap / power, (2 * power).rsqrt()
     own, best = float(fit[0]), int(fit.argmax())
     path = source.particles.path
-    if best and float(fit[best] - fit[0]) > CLEAR * float(error[best]):
+    if float(fit[best]) > PLAIN and float(fit[best] - fit[0]) > CLEAR * float(error[best]):
         why, cure = ALTERNATIVES[best - 1]
         raise ConventionError(
             f"{path}: {why}: the images agree with the maps of {run.path} {own:.2f} at the poses as they are, and "

@@ -62,7 +62,8 @@ def look_again(
         report=conduct.report,
         asked_to_stop=conduct.asked_to_stop,
     )
-    found = {name: values.cpu().numpy() for name, values in loop.run().table.items()} | {"particle": chosen}
+    found: dict[str, Any] = {name: values.cpu().numpy() for name, values in loop.run().table.items()}
+    found["particle"] = chosen
     if processes.first:
         write_with(path, lambda stream: np.savez(stream, **found))
     processes.barrier()

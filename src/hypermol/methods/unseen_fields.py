@@ -35,7 +35,7 @@ def unseen_fields(method: Composition, state: State, context: BuildContext, know
     """Raises ConfigError for a method that is told z."""
     if getattr(method.conformation, "z_from", "encoder") == "file":
         raise ConfigError(f"{method.name} is told z and infers none; train another method on these particles")
-    model = install(method.final.model(dataclasses.replace(context, autocast=False)), state)
+    model: Any = install(method.final.model(dataclasses.replace(context, autocast=False)), state)
     model = model.to(next(iter(state.tensors.values())).device).eval().requires_grad_(False)
     in_table = getattr(method.conformation, "z_from", "encoder") == "table"
     where: Callable[[Any, Draws], Rows] | None = None

@@ -27,7 +27,7 @@ class NearLevels:
     step_deg: float = 15.0
     first_band: int = 6
     growth: float = 1.6
-    kept: tuple[int, ...] = (6, 3, 2)
+    kept: tuple[int, ...] = (4, 2, 1)
     rounds: int = 2
 
 
