@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import killing
 import pytest
@@ -74,9 +76,6 @@ JOBS = {
         **{"phases.0.images": 60, "phases.0.batch_size": 10, "phases.1.passes": 1, "phases.1.batch_size": 10},
         **{"phases.2.batch_size": 10, "phases.2.clusters": 2},
     },
-    "cryofire": {**TINY_Z, **NARROW, "phases.0.images": 90, "pose.variational": True, "pose.copies": "quarter-turns"},
-    "cryoai": {"volume.hidden": 16, "epochs": 3, "batch_size": 10, **NARROW, "pose.mirrored": True},
-    "cryoposenet": {"epochs": 3, "batch_size": 10, **NARROW},
 }
 MOMENTS = {
     "cryogan": (1, 2),
@@ -94,30 +93,33 @@ MOMENTS = {
 
 
 @pytest.fixture(scope="module")
-def killed(star: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs killed with SIGKILL at moments early, in the middle, and late (in the pass that reads z off)."""
+def killer(star: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], list[Path]]]:
+    """Runs of a method killed with SIGKILL at moments early, in the middle, and late (in the pass that reads z off)."""
     folder = tmp_path_factory.mktemp("killed")
-    jobs = [
-        {"name": f"{method}-{at}", "method": method, "settings": settings, "at": at}
-        for method, settings in JOBS.items()
-        for at in MOMENTS.get(method, (1, 2, 4))
-    ]
+    command = [sys.executable, killing.__file__, str(star), str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, killing.__file__, str(star), str(folder)],
-        input="".join(json.dumps(job) + "\n" for job in jobs),
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-    assert done.stdout.split() == ["-9"] * len(jobs), done.stderr
-    return folder
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, env=environment) as warm:
+        assert warm.stdin is not None
+        assert warm.stdout is not None
+
+        def runs(method: str) -> list[Path]:
+            found = []
+            for at in MOMENTS.get(method, (1, 2, 4)):
+                job = {"name": f"{method}-{at}", "method": method, "settings": JOBS[method], "at": at}
+                warm.stdin.write(json.dumps(job) + "\n")
+                warm.stdin.flush()
+                assert warm.stdout.readline().strip() == "-9", job
+                found.append(folder / job["name"])
+            return found
+
+        yield runs
+        warm.stdin.close()
 
 
 @pytest.mark.parametrize("method", JOBS)
-def test_killed_and_resumed(star: Path, killed: Path, tmp_path: Path, method: str) -> None:
+def test_killed_and_resumed(star: Path, killer: Callable[[str], list[Path]], tmp_path: Path, method: str) -> None:
     straight = train(star, configured(find_method(method), JOBS[method]), tmp_path / "straight", seed=7)
-    for path in sorted(killed.glob(f"{method}-[0-9]*")):
+    for path in killer(method):
         assert not Run.open(path).finished
         run = resume(path)
         assert run.finished
