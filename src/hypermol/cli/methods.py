@@ -62,7 +62,8 @@ def _one(console: Any, method: Any) -> None:
     facts.add_row("represents", method.represents)
     facts.add_row("infers", method.infers)
     facts.add_row("optimises", method.optimises)
-    facts.add_row("poses", "must be given" if method.needs_poses else "are found")
+    found = "are found" if getattr(method, "finds_poses", True) else "are neither needed nor found"
+    facts.add_row("poses", "must be given" if method.needs_poses else found)
     facts.add_row("source", method.source)
     console.print(f"[bold]{method.name}[/]", facts)
     settings = Table.grid(padding=(0, 2))
