@@ -122,7 +122,7 @@ def test_train_says_what_it_works_on_before_it_begins(made: Path, tmp_path: Path
     assert read_map(run / "volumes" / "consensus.mrc")[1] == pytest.approx(16.0)
 
 
-NOT_INFERRED = ("hyper-molecule", "known-z")
+NOT_INFERRED = ("hyper-molecule", "known-z", "moments")
 HOMOGENEOUS = (
     "backprojection",
     "neural-homogeneous",

@@ -58,6 +58,11 @@ class AmortisedEncoder:
         "turned copies of an image that are encoded, the best of which counts: the symmetrised loss is half-turn",
     ] = "half-turn"
     mirrored: Annotated[bool, "reflected copies as well"] = False
+    heads: Annotated[
+        Count,
+        "answers of rotation and shift for each copy, the best of which counts (not in these papers: multi-choice "
+        "learning of Shekarforoush et al. 2024, cryoSPIN)",
+    ] = 1
 
     words = "pose and z, by an encoder"
     needs_poses = False
@@ -87,7 +92,7 @@ class EncoderNetwork(nn.Module):
         super().__init__()
         box, z = context.box, spec.z_dim
         self.z_dim, self.variational, self.flipped = z, spec.variational, spec.phase_flipped
-        self.autocast, self.even_views = context.autocast, spec.even_views
+        self.autocast, self.even_views, self.heads = context.autocast, spec.even_views, spec.heads
         spectrum = 1 + (context.signal_amplitude / context.noise_amplitude.clamp(min=1e-12)).square().float()
         self.filters = GaussianFilters(spec.filters, box, spectrum)
         reference = self._reference(context, spectrum)
@@ -97,8 +102,8 @@ class EncoderNetwork(nn.Module):
         self.shared = normalised_perceptron(count, self.convolutions.size, *(spec.hidden,) * (spec.layers + 1))
         if z:
             self.z_head = perceptron(spec.hidden, spec.hidden, 2 * z if spec.variational else z)
-        self.rotation_head = perceptron(spec.hidden + z, spec.hidden, 6)
-        self.shift_head = perceptron(spec.hidden + z, spec.hidden, 2) if spec.shifts else None
+        self.rotation_head = perceptron(spec.hidden + z, spec.hidden, 6 * spec.heads)
+        self.shift_head = perceptron(spec.hidden + z, spec.hidden, 2 * spec.heads) if spec.shifts else None
         self._begin(spec, Lattice.disc(box))
 
     def _reference(self, context: BuildContext, spectrum: Tensor) -> Complex[Tensor, "r p"]:
@@ -147,17 +152,21 @@ class EncoderNetwork(nn.Module):
         return own, others.unflatten(0, images.shape[:-1])
 
     def infer(self, images: Complex[Tensor, "b h p"], batch: Any, draws: Any, rows: dict[str, Tensor]) -> Hypotheses:
-        """One hypothesis for each of H images of a particle that were made ready."""
+        """As many hypotheses for each of H images of a particle that were made ready as there are heads."""
         reference, features = self._features(images, batch.lattice)
         z, posterior = self._z(features, draws, rows)
         if self.training and self.even_views:
             posterior["penalty"] = self.even_views * self._unevenness(reference, Z_DRAWN in rows).expand(len(images))
         known = features if z is None else torch.cat([features, z], -1)
-        rotation = s2s2_to_matrix(self.rotation_head(known))
+        rotation = s2s2_to_matrix(self.rotation_head(known).unflatten(-1, (self.heads, 6))).flatten(1, 2)
         if self.shift_head is None:
             shift = rotation.new_zeros(*rotation.shape[:2], 2)
         else:
-            shift = self.shift_head(known) * batch.pixel_size
+            shift = self.shift_head(known).unflatten(-1, (self.heads, 2)).flatten(1, 2) * batch.pixel_size
+        if self.heads > 1:  # of one z each
+            z = None if z is None else z.repeat_interleave(self.heads, 1)
+            per_copy = {name for name in ("z_covariance", "divergence") if name in posterior}
+            posterior |= {name: posterior[name].repeat_interleave(self.heads, 1) for name in per_copy}
         return Hypotheses(rotation=rotation, shift=shift, z=z, differentiable=True, **posterior)
 
     def _unevenness(self, features: Tensor, z_drawn: bool) -> Tensor:
@@ -165,7 +174,8 @@ class EncoderNetwork(nn.Module):
         if self.z_dim:
             z = self.z_head(features)[:, : self.z_dim]
             features = torch.cat([features, torch.zeros_like(z) if z_drawn else z], -1)
-        view = viewing_direction(s2s2_to_matrix(self.rotation_head(features)))
+        found = self.rotation_head(features).unflatten(-1, (self.heads, 6)).flatten(0, 1)
+        view = viewing_direction(s2s2_to_matrix(found))
         second = view.T @ view / len(view) - torch.eye(3, device=view.device) / 3
         return view.mean(0).square().sum() + second.square().sum()
 

@@ -47,12 +47,14 @@ class Symmetrised(nn.Module):
         self.encoder, self.moves = encoder, moves
 
     def forward(self, batch: Any, draws: Any, rows: dict[str, Tensor]) -> Hypotheses:
-        """The encoder's answer with H = the number of copies."""
+        """The encoder's answers, copy by copy: H = the number of copies times that of its heads."""
         seen = self.encoder.seen(batch)
         copies = [seen if move == STAY else moved_images(seen, batch.lattice, move) for move in self.moves]
         found = self.encoder.infer(torch.stack(copies, 1), batch, draws, rows)
-        back = torch.stack([in_space(move, like=found.rotation).T for move in self.moves])
-        hand = torch.stack([in_space(STAY, _determinant(move), found.rotation) for move in self.moves])
+        heads, like = found.rotation.shape[1] // len(self.moves), found.rotation  # answers of each copy in turn
+        back = torch.stack([in_space(move, like=like).T for move in self.moves]).repeat_interleave(heads, 0)
+        hand = torch.stack([in_space(STAY, _determinant(move), like) for move in self.moves])
+        hand = hand.repeat_interleave(heads, 0)
         shift = (back[:, :2, :2] @ found.shift.unsqueeze(-1)).squeeze(-1)
         return dataclasses.replace(found, rotation=back @ found.rotation @ hand, shift=shift)
 
