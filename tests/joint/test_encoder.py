@@ -104,6 +104,25 @@ def test_a_perfect_encoder_says_the_same_of_every_copy(copies) -> None:
     torch.testing.assert_close(found.shift, shift[:, None].expand_as(found.shift), atol=1e-5, rtol=0)
 
 
+def test_answers_of_several_heads_follow_their_own_copy() -> None:
+    """Copy by copy: each head of the turned copy, by itself, is an answer mapped back; z is one for all heads."""
+    encoder = built(copies="half-turn", heads=3, variational=True)
+    encoder.eval()
+    batch = make_batch(projection(*truth()))
+    found = encoder(batch, Draws(), {})
+    assert found.rotation.shape == (COUNT, 6, 3, 3)
+    assert found.z_covariance.shape == (COUNT, 6, 2, 2)
+    assert found.divergence.shape == (COUNT, 6)
+    turned = dataclasses.replace(batch, images=moved_images(batch.images, LATTICE, HALF_TURN))
+    alone = encoder.encoder(turned, Draws(), {})
+    about_z = torch.diag(torch.tensor([-1.0, -1.0, 1.0]))
+    torch.testing.assert_close(found.rotation[:, 3:], about_z @ alone.rotation, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.shift[:, 3:], -alone.shift, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(alone.rotation[:, 0], alone.rotation[:, 1], atol=0.1)
+    torch.testing.assert_close(found.z[:, 3:], alone.z)
+    assert torch.equal(found.z[:, 3], found.z[:, 5])
+
+
 def test_half_turn_is_the_papers() -> None:
     """R ← R_z(π) R, shift negated."""
     assert copies_of("half-turn", False) == (((1, 0), (0, 1)), HALF_TURN)

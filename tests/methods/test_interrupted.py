@@ -68,7 +68,14 @@ JOBS = {
     "cryodrgn2": {**SEARCHED_TOO, **ENCODER},
     "cryodrgn-bnb": {**SEARCHED_TOO, **ENCODER, "phases.3.hidden": 24},
     "drgnai": SEARCHED_TOO,
-    "cryofire": {**TINY_Z, **NARROW, "phases.0.images": 90, "pose.variational": True, "pose.copies": "quarter-turns"},
+    "cryofire": {
+        **TINY_Z,
+        **NARROW,
+        "phases.0.images": 90,
+        "pose.variational": True,
+        "pose.heads": 2,
+        "pose.copies": "quarter-turns",
+    },
     "cryoai": {"volume.hidden": 16, "epochs": 3, "batch_size": 10, **NARROW, "pose.mirrored": True},
     "cryoposenet": {"epochs": 3, "batch_size": 10, **NARROW},
     "hybrid": {
