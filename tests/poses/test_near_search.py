@@ -36,7 +36,8 @@ def seen():
     ones = torch.ones(COUNT, 1, lattice.size)
     batch = SimpleNamespace(
         images=images[:, None], ctf=ones, variance=ones * sigma**2, valid=torch.ones(COUNT, 1, dtype=torch.bool),
-        tilt=torch.eye(3).expand(COUNT, 1, 3, 3), image_shift=torch.zeros(COUNT, 1, 2), pixel_size=1.0, lattice=lattice, shift_dim=2,
+        tilt=torch.eye(3).expand(COUNT, 1, 3, 3), image_shift=torch.zeros(COUNT, 1, 2),
+        pixel_size=1.0, lattice=lattice, shift_dim=2,
     )  # fmt: skip
     return ScoredImages.of(batch), grid, rotation, shift
 
