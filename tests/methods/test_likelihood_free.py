@@ -38,6 +38,7 @@ def game_of(truth, name, settings, seed=0):
     return Loop(job.program, job.source, store, seed=seed, microbatch=method.microbatch).run(), job, store
 
 
+@pytest.mark.slow
 def test_a_map_is_found_without_a_pose(rigid):
     """Against the true map after alignment; a ball, which the map begins as, stays far below."""
     settings = {
