@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Simulate, reconstruct and compare, and write the result file after every row."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", nargs="+", choices=[*OWN, *PUBLISHED], default=["rigid"])
-    parser.add_argument("--methods", nargs="+", default=["cryogan:turns=600"])
+    parser.add_argument("--methods", nargs="+", default=["cryogan:turns=2000"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--tier", choices=["small", "paper"], default="small", help="Of the published problems.")
     parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "likelihood-free")
