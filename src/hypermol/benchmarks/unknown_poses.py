@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("-n", type=int, default=5000, help="Images.")
     parser.add_argument("--box", type=int, default=64)
     parser.add_argument("--particles", type=int, default=100, help="Compared with their own true maps.")
+    parser.add_argument("--resume", action="store_true", help="Continue runs that an earlier call left unfinished.")
     parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "unknown-poses")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "unknown-poses.json")
     chosen = parser.parse_args(arguments)
@@ -80,10 +81,18 @@ def _row(chosen: argparse.Namespace, name: str, method: str, seed: int) -> dict[
     data = simulated(name, folder / "data", particles, chosen.box, snr, seed, settings)
     called, _, given = method.partition(":")
     sets = [part for setting in given.split(",") if setting for part in ("--set", setting)]
-    run = free_folder(folder / method.replace(":", "-").replace(",", "-"))
-    command: list[str | Path] = ["train", data / "particles.star", "-m", called, "-o", run]
-    cost = hypermol([*command, "--set", f"seed={seed}", *sets], run.with_suffix(".log"))
-    return {**cost.row(), **compared(Run.open(run), Truth.load(data), chosen.particles)}
+    run = folder / method.replace(":", "-").replace(",", "-")
+    if resumed := chosen.resume and run.exists():
+        command: list[str | Path] = ["train", "--resume", run]
+    else:
+        run = free_folder(run)
+        command = ["train", data / "particles.star", "-m", called, "-o", run, "--set", f"seed={seed}", *sets]
+    cost = hypermol(command, run.with_name(f"{run.name}.log"))
+    row = {**cost.row(), **compared(Run.open(run), Truth.load(data), chosen.particles)}
+    if resumed:  # what this call cost is not all of it
+        passes = [event.get("seconds", 0) for event in Run.open(run).log() if event["event"] == "pass"]
+        row |= {"resumed": True, "wall_seconds_of_all_passes": round(sum(passes), 1)}
+    return row
 
 
 def compared(run: Run, truth: Truth, count: int) -> dict[str, Any]:

@@ -92,26 +92,10 @@ class AbInitio:
 ABINITIO = AbInitio()
 
 
-def start_phases(
-    settings: Any, steps: Steps, context: BuildContext, seen: int = 0, kind: str = "start", parts: int | None = None
-) -> tuple[list[Phase], int]:
-    """Every start, or its first ``parts``, and how many particles the job has ``seen`` when all of them are over.
-    ``settings``: an ``AbInitio``, or what has its fields."""
-    largest = max(settings.first_batch, settings.batch_size)
-    found: list[Phase] = []
-    for number in range(settings.starts):
-        for part in _start(settings, steps, number, kind)[:parts]:
-            # the batch that ended a phase may have gone beyond it; a phase counts what all before it have seen too
-            images = max(part.images or 0, min(largest, context.count))
-            seen += images
-            found.append(dataclasses.replace(part, passes=math.ceil(images / context.count), images=seen))
-    return found, seen
-
-
-def _start(settings: Any, steps: Steps, number: int, kind: str) -> tuple[Phase, ...]:
+def _start(settings: Any, steps: Steps, number: int, name: str) -> tuple[Phase, ...]:
     """The phases of one start, each with the particles that it looks at: both half sets are read and one is used.
     Small batches first, whose noise leaves poor maps again."""
-    name, size = f"{kind} {number + 1} of {settings.starts}", settings.batch_size
+    size = settings.batch_size
     random, climb = (Step(steps.scatter, steps.moved),), (Step(steps.climb, steps.moved),)
     begin = partial(steps.anew, number=number)
     return (
@@ -120,3 +104,24 @@ def _start(settings: Any, steps: Steps, number: int, kind: str) -> tuple[Phase, 
         Phase(f"{name}, settle", climb, 1, size, images=settings.images // 2),
         Phase(f"{name}, sharpen", climb, 1, size, images=settings.images // 2, enter=steps.sharper),
     )
+
+
+def start_phases(
+    settings: Any,
+    steps: Steps,
+    context: BuildContext,
+    seen: int = 0,
+    kind: str = "start",
+    parts: Callable[[Any, Steps, int, str], tuple[Phase, ...]] = _start,
+) -> tuple[list[Phase], int]:
+    """Every start, and how many particles the job has ``seen`` when all of them are over. ``settings``: an
+    ``AbInitio``, or what has its fields; ``parts``: the phases of one, by its number and its name."""
+    largest = max(settings.first_batch, settings.batch_size)
+    found: list[Phase] = []
+    for number in range(settings.starts):
+        for part in parts(settings, steps, number, f"{kind} {number + 1} of {settings.starts}"):
+            # the batch that ended a phase may have gone beyond it; a phase counts what all before it have seen too
+            images = max(part.images or 0, min(largest, context.count))
+            seen += images
+            found.append(dataclasses.replace(part, passes=math.ceil(images / context.count), images=seen))
+    return found, seen

@@ -15,6 +15,7 @@ from hypermol.engine import Contribution, Draws, State
 from hypermol.imaging import quaternion_to_matrix, rebox
 from hypermol.kernels import volume_to_grid
 from hypermol.maps import other_hand, soft_sphere
+from hypermol.methods import competition
 from hypermol.methods.kept import Kept
 from hypermol.methods.particle_images import smallest_box
 from hypermol.poses import Candidates, ScoredImages, SearchLevels, order_for, search_poses
@@ -24,15 +25,15 @@ from hypermol.specs import BuildContext
 FIRST_ORDER = 2
 FIRST_BAND = 6
 JUDGED = 2000  # particles, of both halves, by which the starts are told apart
-FOUND = "found-"
+FOUND, MISFIT = "found-", "misfit"
 LEAST_SHARE = 0.01  # of an image: poses and classes that are less likely are left out of the sums
 
 
 @dataclasses.dataclass
 class Steps:
     """State: maps [K, b, b, b] of the present start, in a box as small as its band allows; sums, what they are solved
-    from; found-0 …: the maps of the starts that are over; data: band. ``settings``: an ``AbInitio``, or what has its
-    fields; ``classes``: K."""
+    from; found-0 …: the maps of the starts that are over; data: band. Of several classes also misfit [S] and
+    head_start [K] (``competition``). ``settings``: an ``AbInitio``, or what has its fields; ``classes``: K."""
 
     settings: Any
     context: BuildContext
@@ -73,19 +74,30 @@ class Steps:
         rotation = quaternion_to_matrix(draws.normal("rotation", 4))[rows]
         label = (draws.uniform("class") * self.classes).long().clamp(max=self.classes - 1)[rows]
         share = torch.nn.functional.one_hot(label, self.classes).to(rotation)
-        return self._inserted(state, batch.take(rows), rotation, rotation.new_zeros(len(rows), 2), share)
+        used = self._compared(state, batch.take(rows))
+        return self._inserted(state, used, rotation, rotation.new_zeros(len(rows), 2), share)
 
-    def climb(self, state: State, batch: Any, draws: Draws) -> Contribution:
-        """Images of half set 1 where the present maps say that they look from, in every class by its share."""
-        used = batch.take(torch.nonzero(batch.half == 0)[:, 0])
-        found = [self._searched(state, used, grid) for grid in self._grids(state)]
+    def climb(
+        self, state: State, batch: Any, draws: Draws, last: int | None = None, equally: bool = False
+    ) -> Contribution:
+        """Images of half set 1 where the present maps say that they look from, in every class by its share. ``last``:
+        order of the finest grid of rotations; ``equally``: classes have head starts that give each as many images."""
+        seen = batch.take(torch.nonzero(batch.half == 0)[:, 0])
+        used = self._compared(state, seen)
+        found = [self._searched(state, used, grid, last) for grid in self._grids(state)]
         value = torch.stack([one.log_likelihood for one in found], 1)
+        if equally and "head_start" in state.tensors:
+            value = value + state.tensors["head_start"].to(value)[:, None]
         share = value.flatten(1).softmax(1).unflatten(1, value.shape[1:]).float()
         image, label, pose = torch.nonzero(share > LEAST_SHARE, as_tuple=True)
         rotation = torch.stack([one.rotation for one in found], 1)[image, label, pose]
         shift = torch.stack([one.shift_px for one in found], 1)[image, label, pose] * self._pixel_size(state)
         own = torch.nn.functional.one_hot(label, self.classes) * share[image, label, pose][:, None]
         contribution = self._inserted(state, used.take(image), rotation, shift, own)
+        if self.classes > 1:
+            contribution.totals[MISFIT] = self._unexplained(state, seen, found, value)
+            if equally:
+                contribution.totals["chosen"] = competition.chosen(value.amax(2), share.sum(2))
         likely = value.flatten(1).logsumexp(1).sum()
         # particles of the other half count as well: sums are turned into means over the batch
         return dataclasses.replace(contribution, info={"nll": -likely * (batch.size / max(1, used.size))})
@@ -99,7 +111,13 @@ class Steps:
         power = self.context.signal_amplitude.double().square()[None, : box // 2].to(sums.device)
         mask = soft_sphere(box, 3 * box / 8, box / 10).to(sums.device)
         maps = torch.stack([part.solve(power, band)[0] * mask for part in _of_classes(sums[0], box, self.classes)])
-        return State({**state.tensors, "sums": sums, "maps": maps}, state.table, state.data)
+        learned: dict[str, Tensor] = {}
+        if MISFIT in totals:
+            learned[MISFIT] = competition.learned_misfit(self._misfit(state), totals[MISFIT])
+        if "chosen" in totals:
+            before = state.tensors.get("head_start", totals["chosen"].new_zeros(self.classes))
+            learned["head_start"] = competition.learned_head_start(before, totals["chosen"])
+        return State({**state.tensors, **learned, "sums": sums, "maps": maps}, state.table, state.data)
 
     def judge(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """Log-likelihood of images of half set 2, each at its best poses, under the maps of each start and under their
@@ -114,7 +132,7 @@ class Steps:
 
     def chosen(self, state: State, totals: dict[str, Tensor]) -> tuple[State, Tensor]:
         """A state with the maps of the start under which half set 2 is most likely, and those maps, [K, D, D, D]; in
-        the other hand where the tilts say so."""
+        the other hand where the tilts say so. Of several classes it holds what these leave unexplained."""
         *found, count, tilted = totals["likelihood"].tolist()
         starts = len(found) // 2
         values = [max(pair) for pair in zip(found[:starts], found[starts:], strict=True)]
@@ -129,7 +147,9 @@ class Steps:
             more = (found[best] - found[starts + best]) / max(count, 1)
             maps = maps if more >= 0 else _mirrored(maps)
             words.append(f"the hand is that of the tilts: {abs(more):.2f} nats per particle beside its mirror image")
-        return State({}, {}, {**state.data, "notes": words, "hand_known": bool(tilted)}), rebox(maps, self.context.box)
+        left = {MISFIT: state.tensors[f"{FOUND}{MISFIT}-{best}"]} if f"{FOUND}{MISFIT}-{best}" in state.tensors else {}
+        data = {**state.data, "notes": words, "hand_known": bool(tilted)}
+        return State(left, {}, data), rebox(maps, self.context.box)
 
     def _likelihood(self, state: State, batch: Any, maps: Tensor) -> Tensor:
         """Of images at their best poses, any class."""
@@ -143,10 +163,33 @@ class Steps:
         owner = torch.nonzero(batch.valid)[:, 0]
         return Contribution({"sums": ClassInsertion(images, share[owner], share[owner])})
 
-    def _searched(self, state: State, batch: Any, grid: Tensor) -> Candidates:
+    def _compared(self, state: State, batch: Any) -> Any:
+        """The images as several classes compete for them: what these cannot explain yet is noise. One has no rival."""
+        band = int(state.data["band"])
+        return competition.with_misfit(batch.limit(band), self._misfit(state)) if self.classes > 1 else batch
+
+    def _misfit(self, state: State) -> Tensor:
+        """[band + 1], float64; before there is a map, all that images show."""
+        all_of_it = self.context.signal_amplitude.double().square()[: int(state.data["band"]) + 1]
+        return state.tensors.get(MISFIT, all_of_it)
+
+    def _unexplained(self, state: State, batch: Any, found: list[Candidates], value: Tensor) -> Tensor:
+        band, box = int(state.data["band"]), state.tensors["maps"].shape[-1]
+        low = batch.limit(band)
+        low = dataclasses.replace(low, lattice=low.lattice.in_box(box), pixel_size=self._pixel_size(state))
+        label, pose = competition.best_pose(value)
+        sums = self._misfit(state).new_zeros(2, band + 1)
+        for own, (one, grid) in enumerate(zip(found, self._grids(state), strict=True)):
+            row = torch.nonzero(label == own)[:, 0]
+            if len(row):
+                shift = one.shift_px[row, pose[row]] * self._pixel_size(state)
+                sums += competition.unexplained(low.take(row), grid, one.rotation[row, pose[row]], shift)
+        return sums
+
+    def _searched(self, state: State, batch: Any, grid: Tensor, last: int | None = None) -> Candidates:
         band, box = int(state.data["band"]), grid.shape[0] // 2
         images = ScoredImages.of(batch.limit(band)).coarser(band, box)
-        last = max(FIRST_ORDER, order_for(band) - 1)
+        last = max(FIRST_ORDER, order_for(band) - 1) if last is None else last
         levels = SearchLevels(
             FIRST_ORDER, last, min(FIRST_BAND, band), shift_range=self.settings.shift_range, kept=(8, 2)
         )
@@ -159,7 +202,10 @@ class Steps:
 
     def _with_found(self, state: State, number: int) -> dict[str, Tensor]:
         kept = {name: tensor for name, tensor in state.tensors.items() if name.startswith(FOUND)}
-        return kept | ({f"{FOUND}{number}": state.tensors["maps"]} if number >= 0 else {})
+        if number >= 0:
+            own = {"maps": f"{FOUND}{number}", MISFIT: f"{FOUND}{MISFIT}-{number}"}
+            kept |= {place: state.tensors[name] for name, place in own.items() if name in state.tensors}
+        return kept
 
     def _band(self, shells: int) -> int:
         return min(shells, self.context.box // 2 - 1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 import numpy as np
 from torch import Tensor
@@ -28,6 +29,9 @@ HOW = (
     "FSC at 0.143 between two models, each fitted to one half set alone, poses by its own maps, beyond the resolution "
     "that both began with; no mask"
 )
+
+
+ROUGH = 2  # order of the grid of rotations (15°)
 
 
 def _unchanged(state: State) -> State:
@@ -121,13 +125,12 @@ class ClassifyAbInitio:
         """K maps grown from random poses, the best of some; and how many particles have been seen then."""
         settings = dataclasses.replace(self, starts=self.apart_starts, images=self.apart_images * self.classes)
         steps = MapSteps(settings, context, self.classes)
-        # small batches alone: larger ones average what differs, and EM over all particles comes after
-        found, seen = start_phases(settings, steps, context, kind="start of all classes", parts=2)
+        found, seen = start_phases(settings, steps, context, kind="start of all classes", parts=_grown)
 
         def choose(state: State, totals: dict[str, Tensor]) -> State:
             chosen, maps = steps.chosen(state, totals)
             notes = [f"all class maps at once: {words}" for words in chosen.data["notes"]]
-            return State({APART: maps}, chosen.table, {**chosen.data, "notes": notes})
+            return State({APART: maps, **chosen.tensors}, chosen.table, {**chosen.data, "notes": notes})
 
         return [*found, _choice("choose among those of all classes", steps, choose, self.batch_size, seen)], (
             seen + steps.judged
@@ -200,6 +203,28 @@ class ClassifyAbInitio:
 
 
 CLASSIFY_ABINITIO = ClassifyAbInitio()
+
+
+def _grown(settings: Any, steps: MapSteps, number: int, name: str) -> tuple[Phase, ...]:
+    """One start of all classes: rough poses while maps are rough, head starts until each has become one state's."""
+    size, images = settings.batch_size, settings.images
+
+    def climb(last: int | None, equally: bool) -> tuple[Step, ...]:
+        return (Step(partial(steps.climb, last=last, equally=equally), steps.moved),)
+
+    return (
+        Phase(
+            f"{name}, random",
+            (Step(steps.scatter, steps.moved),),
+            1,
+            size,
+            images=size,
+            enter=partial(steps.anew, number=number),
+        ),
+        Phase(f"{name}, rough poses", climb(ROUGH, True), 1, settings.first_batch, images=images // 4),
+        Phase(f"{name}, equal shares", climb(ROUGH + 1, True), 1, settings.first_batch, images=images // 2),
+        Phase(f"{name}, own shares", climb(None, False), 1, size, images=images // 4),
+    )
 
 
 def _choice(name: str, steps: MapSteps, choose: Callable[..., State], size: int, seen: int) -> Phase:

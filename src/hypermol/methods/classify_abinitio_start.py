@@ -14,7 +14,7 @@ from hypermol.engine import Contribution, Draws, Phase, State
 from hypermol.imaging import rebox
 from hypermol.maps import align_maps
 from hypermol.methods import classify_steps
-from hypermol.methods.abinitio_steps import FOUND
+from hypermol.methods.abinitio_steps import FOUND, MISFIT
 from hypermol.methods.abinitio_steps import Steps as MapSteps
 from hypermol.methods.particle_images import smallest_box
 from hypermol.methods.ppca_steps import START_CONTRAST_VARIANCE
@@ -61,7 +61,7 @@ class Beginning:
             f"classes that began {better} were chosen: half set 2 is likelier under them than under those {worse} (by "
             f"{abs(lead):.2f} nats per particle)"
         )
-        left = {name: tensor for name, tensor in state.tensors.items() if not name.startswith((FOUND, APART))}
+        left = {name: tensor for name, tensor in state.tensors.items() if not name.startswith((FOUND, APART, MISFIT))}
         noted = State(left, state.table, {**state.data, "notes": [*state.data.get("notes", []), words]})
         return (
             self.numbered(noted) if lead >= 0 else self.from_random(dataclasses.replace(noted, tensors=state.tensors))
@@ -77,7 +77,12 @@ class Beginning:
         fitted = (align_maps(map_, maps[first], band_limit=limit, either_hand=free).aligned for map_ in maps)
         laid = [maps[first] if place == first else map_ for place, map_ in enumerate(fitted)]
         aligned = torch.stack(laid).to(maps)
-        return self._begun(state, torch.stack([aligned, aligned]))
+        begun = self._begun(state, torch.stack([aligned, aligned]))
+        misfit = self.context.signal_amplitude.double().square()
+        if MISFIT in state.tensors:  # nothing is explained of the shells that the start did not see
+            known = state.tensors[MISFIT][: len(misfit)]
+            misfit = torch.cat([known, misfit[len(known) :].to(known)])
+        return State({**begun.tensors, MISFIT: misfit}, begun.table, begun.data)
 
     def from_refined(self, state: State) -> State:
         """One class: each half begins with its own map."""
@@ -119,13 +124,13 @@ def posed(contribute: Callable[..., Contribution]) -> Callable[..., Contribution
     return at_found_poses
 
 
-def carrying(phase: Phase, name: str = APART) -> Phase:
-    """The same phase, which hands on a tensor that it knows nothing of."""
+def carrying(phase: Phase, names: tuple[str, ...] = (APART, MISFIT)) -> Phase:
+    """The same phase, which hands on tensors that it knows nothing of."""
 
     def kept(change: Callable[..., State]) -> Callable[..., State]:
         def changed(state: State, *totals: Any) -> State:
             after = change(state, *totals)
-            own = {name: state.tensors[name]} if name in state.tensors else {}
+            own = {name: state.tensors[name] for name in names if name in state.tensors}
             return State({**after.tensors, **own}, {**state.table, **after.table}, after.data)
 
         return changed

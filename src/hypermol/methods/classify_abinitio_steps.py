@@ -15,7 +15,8 @@ from torch import Tensor
 from hypermol.conformations import ClassPosterior
 from hypermol.engine import Contribution, Draws, State
 from hypermol.imaging import spacing_deg
-from hypermol.methods import classify_steps
+from hypermol.methods import classify_steps, competition
+from hypermol.methods.abinitio_steps import MISFIT
 from hypermol.methods.classify_images import weight_by_shell
 from hypermol.methods.kept import Kept
 from hypermol.methods.pose_hypotheses import Find, Found, PoseHypotheses, alike, apart
@@ -28,6 +29,7 @@ AGREEMENT, BEYOND, PACE = 0.143, 4, 4
 """As in ``refine_steps``: the band grows beyond what the halves agree on, by so many shells a pass at most."""
 SEARCHED = 0.02  # share of the particles that change class in a pass of searches, which are not worth their cost then
 SETTLED = 0.01  # share of the particles that change class in a pass which is next to none
+HOPELESS = 1e-6  # share of a particle in a class in which its poses are not refined
 LEAST_SHARE = 0.01  # of a particle: classes and poses that are less likely are left out of the sums
 NEAR_DEG_TIMES_SHELLS = 60.0
 """Slices whose angle times their shells is below see the same noise of a map that fills most of the box."""
@@ -37,7 +39,9 @@ NEAR_DEG_TIMES_SHELLS = 60.0
 class Steps:
     """State: that of ``classify_steps`` with one model; columns [2, K], the column of the table in which each class of
     each half is. table: class_rotation [N, K, H, 3, 3], class_shift [N, K, H, 2 or 3] Å, pose_share [N, K, H]: E[a] of
-    each class and pose; before them rotation and shift, one pose for all classes. data: band, moved.
+    each class and pose; before them rotation and shift, one pose for all classes. data: band, moved. Classes that
+    began with nothing also have a misfit [S] (``competition``): what the maps do not explain yet counts as noise when
+    classes and poses are compared.
 
     ``settings``: a ``ClassifyAbInitio``.
     """
@@ -108,7 +112,12 @@ class Steps:
         agreed = first_below(fsc(*(maps * own["support"])), AGREEMENT) - 1
         wanted = max(band, min(agreed + BEYOND, band + PACE, self.context.box // 2 - 1))
         settled = bool(found.data["moved"] < SETTLED) and wanted == band
-        return _with(found, {"columns": own["order"]}, {"band": wanted, "settled": settled})
+        tensors = {"columns": own["order"]}
+        if MISFIT in totals:
+            left, weight = totals[MISFIT]
+            fresh = (left / weight.clamp(min=1e-30)).clamp(min=0)
+            tensors[MISFIT] = torch.where(weight > 0, fresh, state.tensors[MISFIT].to(fresh))
+        return _with(found, tensors, {"band": wanted, "settled": settled})
 
     def searched(self, state: State) -> bool:
         """Whether a search of every pose changes the class of few particles."""
@@ -141,7 +150,26 @@ class Steps:
             before = self._rows(state, batch, "pose_share").sum(2)
             moved = (part.rows["pose_share"].sum(2) - before).abs().sum().double() / 2
             part.totals["moved"] = torch.stack([moved, moved.new_tensor(float(batch.size))])
+        if MISFIT in state.tensors:
+            part.totals[MISFIT] = self._unexplained(state, low, *found)
         return part
+
+    def _unexplained(self, state: State, low: Any, poses: PoseHypotheses, found: ClassPosterior) -> Tensor:
+        """Sums per shell (``competition.unexplained``) of each particle in its likeliest class, at its likeliest pose
+        there."""
+        label, pose = competition.best_pose(found.probability.unflatten(1, poses.power.shape[1:]))
+        contrast = found.mean_contrast().to(low.ctf)
+        sums = torch.zeros(2, self.context.box // 2, dtype=torch.float64, device=low.ctf.device)
+        for half, grids in enumerate(self._grids(state)):
+            for own, grid in enumerate(grids):
+                row = torch.nonzero((low.half == half) & (label == own))[:, 0]
+                if len(row):
+                    seen = low.take(row)
+                    seen = dataclasses.replace(seen, ctf=seen.ctf * contrast[row, None, None])
+                    shift = poses.shift_px[row, own, pose[row]] * low.pixel_size
+                    shells = competition.unexplained(seen, grid, poses.rotation[row, own, pose[row]], shift)
+                    sums[:, : shells.shape[1]] += shells
+        return sums
 
     def _near(self, state: State, batch: Any) -> Find:
         """Poses refined from where they are."""
@@ -152,17 +180,25 @@ class Steps:
             classes, count = state.tensors["columns"].shape[1], self.settings.hypotheses
             one = (state.table[name][batch.particle] for name in ("rotation", "shift"))
             rotation, shift = (v[:, None, None].expand(-1, classes, count, *v.shape[1:]) for v in one)
+        hoped = torch.ones(rotation.shape[:2], dtype=torch.bool, device=rotation.device)
+        if "pose_share" in state.table:
+            hoped = self._rows(state, batch, "pose_share").sum(2) > HOPELESS
 
         def find(images: ScoredImages, rows: Tensor, grid: Tensor, label: int) -> Found:
-            moved = shift[rows, label] / batch.pixel_size
-            return _climbed(images, grid, rotation[rows, label], moved, band, 2)
+            turned, moved = rotation[rows, label].clone(), shift[rows, label] / batch.pixel_size
+            value, own = images.log_likelihood(grid, turned, moved)[0], torch.nonzero(hoped[rows, label])[:, 0]
+            if len(own):
+                found = _climbed(images.take(own), grid, turned[own], moved[own], band, 2)
+                turned[own], moved[own], value[own] = (a.to(b) for a, b in zip(found, (turned, moved, value)))
+            return turned, moved, value
 
         return find
 
     def _inferred(self, state: State, batch: Any, which: Tensor, find: Find) -> tuple[PoseHypotheses, ClassPosterior]:
         """Poses of all particles in all classes, and the posterior of both; ``which`` [B]: the model of each."""
         own, band = state.tensors, int(state.data["band"])
-        images = ScoredImages.of(batch.limit(band))
+        low = batch.limit(band)
+        images = ScoredImages.of(competition.with_misfit(low, own[MISFIT]) if MISFIT in own else low)
         poses = PoseHypotheses.found(images, self._grids(state), which, find, spacing_deg(order_for(band)) / 2)
         weights = (own["joint_weights"][None] if "joint_weights" in own else own["weights"])[which]
         variance = float(own["contrast_variance"])
