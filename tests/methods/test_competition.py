@@ -78,8 +78,7 @@ def test_a_map_that_is_ahead_of_others_does_not_keep_all_images():
     assert float((value.argmax(1) == 1).double().mean()) > 0.95
     ahead = torch.zeros(3).double()
     for _ in range(60):
-        now = value + ahead
-        ahead = learned_head_start(ahead, chosen(now, now.softmax(1)))
+        ahead = learned_head_start(ahead, chosen(value, (value + ahead).softmax(1)))
     shares = torch.bincount((value + ahead).argmax(1), minlength=3) / 300
     torch.testing.assert_close(shares, torch.full((3,), 1 / 3), rtol=0, atol=0.05)
     assert float(ahead.mean()) == pytest.approx(0, abs=1e-9)

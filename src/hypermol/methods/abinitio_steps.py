@@ -85,7 +85,7 @@ class Steps:
         seen = batch.take(torch.nonzero(batch.half == 0)[:, 0])
         used = self._compared(state, seen)
         found = [self._searched(state, used, grid, last) for grid in self._grids(state)]
-        value = torch.stack([one.log_likelihood for one in found], 1)
+        likely = value = torch.stack([one.log_likelihood for one in found], 1)
         if equally and "head_start" in state.tensors:
             value = value + state.tensors["head_start"].to(value)[:, None]
         share = value.flatten(1).softmax(1).unflatten(1, value.shape[1:]).float()
@@ -97,10 +97,10 @@ class Steps:
         if self.classes > 1:
             contribution.totals[MISFIT] = self._unexplained(state, seen, found, value)
             if equally:
-                contribution.totals["chosen"] = competition.chosen(value.amax(2), share.sum(2))
-        likely = value.flatten(1).logsumexp(1).sum()
+                contribution.totals["chosen"] = competition.chosen(likely.amax(2), share.sum(2))
+        nats = likely.flatten(1).logsumexp(1).sum()
         # particles of the other half count as well: sums are turned into means over the batch
-        return dataclasses.replace(contribution, info={"nll": -likely * (batch.size / max(1, used.size))})
+        return dataclasses.replace(contribution, info={"nll": -nats * (batch.size / max(1, used.size))})
 
     def moved(self, state: State, totals: dict[str, Tensor]) -> State:
         """The maps of sums that forget: a step of stochastic gradient, scaled by the data's own curvature."""
@@ -170,8 +170,7 @@ class Steps:
 
     def _misfit(self, state: State) -> Tensor:
         """[band + 1], float64; before there is a map, all that images show."""
-        all_of_it = self.context.signal_amplitude.double().square()[: int(state.data["band"]) + 1]
-        return state.tensors.get(MISFIT, all_of_it)
+        return state.tensors.get(MISFIT, competition.all_signal(self.context)[: int(state.data["band"]) + 1])
 
     def _unexplained(self, state: State, batch: Any, found: list[Candidates], value: Tensor) -> Tensor:
         band, box = int(state.data["band"]), state.tensors["maps"].shape[-1]

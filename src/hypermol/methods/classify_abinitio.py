@@ -221,9 +221,9 @@ def _grown(settings: Any, steps: MapSteps, number: int, name: str) -> tuple[Phas
             images=size,
             enter=partial(steps.anew, number=number),
         ),
-        Phase(f"{name}, rough poses", climb(ROUGH, True), 1, settings.first_batch, images=images // 4),
-        Phase(f"{name}, equal shares", climb(ROUGH + 1, True), 1, settings.first_batch, images=images // 2),
-        Phase(f"{name}, own shares", climb(None, False), 1, size, images=images // 4),
+        Phase(f"{name}, rough poses", climb(ROUGH, True), 1, settings.first_batch, images=images // 5),
+        Phase(f"{name}, equal shares", climb(ROUGH + 1, True), 1, settings.first_batch, images=3 * images // 5),
+        Phase(f"{name}, own shares", climb(None, False), 1, size, images=images // 5),
     )
 
 

@@ -29,7 +29,7 @@ AGREEMENT, BEYOND, PACE = 0.143, 4, 4
 """As in ``refine_steps``: the band grows beyond what the halves agree on, by so many shells a pass at most."""
 SEARCHED = 0.02  # share of the particles that change class in a pass of searches, which are not worth their cost then
 SETTLED = 0.01  # share of the particles that change class in a pass which is next to none
-HOPELESS = 1e-6  # share of a particle in a class in which its poses are not refined
+HOPELESS = 1e-6  # share of a particle in a class in which its poses are looked for no more
 LEAST_SHARE = 0.01  # of a particle: classes and poses that are less likely are left out of the sums
 NEAR_DEG_TIMES_SHELLS = 60.0
 """Slices whose angle times their shells is below see the same noise of a map that fills most of the box."""
@@ -53,8 +53,8 @@ class Steps:
         self._inner, self._kept = classify_steps.Steps(self.settings, self.context), Kept()
 
     def search(self, state: State, batch: Any, draws: Draws) -> Contribution:
-        """Each half with its own maps, every pose anew in every class."""
-        return self._halves(state, batch, self._anywhere(state))
+        """Each half with its own maps, every pose anew in every class; after the first pass in those it may be in."""
+        return self._halves(state, batch, self._where_hoped(state, batch, self._anywhere(state)))
 
     def look(self, state: State, batch: Any) -> Contribution:
         """``estimate`` of particles that have no part in the maps, and no poses: all are searched for."""
@@ -180,19 +180,32 @@ class Steps:
             classes, count = state.tensors["columns"].shape[1], self.settings.hypotheses
             one = (state.table[name][batch.particle] for name in ("rotation", "shift"))
             rotation, shift = (v[:, None, None].expand(-1, classes, count, *v.shape[1:]) for v in one)
-        hoped = torch.ones(rotation.shape[:2], dtype=torch.bool, device=rotation.device)
-        if "pose_share" in state.table:
-            hoped = self._rows(state, batch, "pose_share").sum(2) > HOPELESS
 
         def find(images: ScoredImages, rows: Tensor, grid: Tensor, label: int) -> Found:
+            moved = shift[rows, label] / batch.pixel_size
+            return _climbed(images, grid, rotation[rows, label], moved, band, 2)
+
+        return self._where_hoped(state, batch, find)
+
+    def _where_hoped(self, state: State, batch: Any, find: Find) -> Find:
+        """``find`` in the classes that a particle may be in by the last pass; in others its poses stay."""
+        if "pose_share" not in state.table:
+            return find
+        names = ("pose_share", "class_rotation", "class_shift")
+        share, rotation, shift = (self._rows(state, batch, name) for name in names)
+        hoped = share.sum(2) > HOPELESS
+
+        def found(images: ScoredImages, rows: Tensor, grid: Tensor, label: int) -> Found:
             turned, moved = rotation[rows, label].clone(), shift[rows, label] / batch.pixel_size
             value, own = images.log_likelihood(grid, turned, moved)[0], torch.nonzero(hoped[rows, label])[:, 0]
             if len(own):
-                found = _climbed(images.take(own), grid, turned[own], moved[own], band, 2)
-                turned[own], moved[own], value[own] = (a.to(b) for a, b in zip(found, (turned, moved, value)))
+                better = find(images.take(own), rows[own], grid, label)
+                turned[own], moved[own], value[own] = (
+                    new.to(old) for new, old in zip(better, (turned, moved, value), strict=True)
+                )
             return turned, moved, value
 
-        return find
+        return found
 
     def _inferred(self, state: State, batch: Any, which: Tensor, find: Find) -> tuple[PoseHypotheses, ClassPosterior]:
         """Poses of all particles in all classes, and the posterior of both; ``which`` [B]: the model of each."""

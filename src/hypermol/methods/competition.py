@@ -18,6 +18,7 @@ from torch import Tensor
 
 from hypermol.poses import compare_slices
 from hypermol.shapes import Float, Int
+from hypermol.specs import BuildContext
 
 LEARN = 0.2
 """How much of the misfit each batch replaces."""
@@ -27,6 +28,13 @@ SOFT = 5.0
 """Likelihoods count as close that differ by less than this part of how far they are apart."""
 FEWEST, MOST = 0.05, 20.0
 """Shares of equal ones that a batch is taken to have shown at most: a small one has none of some maps by chance."""
+
+
+def all_signal(context: BuildContext) -> Float[Tensor, " s"]:
+    """The misfit of no map at all. That of shell 0 as of shell 1: images whose mean was taken out show nothing there,
+    while maps have a mean."""
+    power = context.signal_amplitude.double().square()
+    return torch.cat([power[1:2], power[1:]])
 
 
 def with_misfit(batch: Any, misfit: Float[Tensor, " s"]) -> Any:
@@ -53,8 +61,8 @@ def learned_misfit(misfit: Float[Tensor, " s"], sums: Float[Tensor, "2 s"]) -> F
 
 
 def chosen(value: Float[Tensor, "b k"], share: Float[Tensor, "b k"]) -> Float[Tensor, " k2"]:
-    """Sums over images, of their best log-likelihood under each map and their share in each: the shares, how far the
-    likelihoods of all maps are below the best, and the number of images."""
+    """Sums over images, of their best log-likelihood under each map, head starts left out, and their share in each: the
+    shares, how far the likelihoods of all maps are below the best, and the number of images."""
     below = (value.amax(1, keepdim=True) - value).mean(1).sum()
     return torch.cat([share.double().sum(0), below[None], below.new_tensor([float(len(value))])])
 
