@@ -38,8 +38,6 @@ class PosedPrincipalVolumes:
     )
     begin: Annotated[Literal["search", "file"], "poses from random starts, or those of the particle file"] = "search"
     conformations: Annotated[Count, "under which all poses are searched again"] = 8
-    rounds: Annotated[Count, "of components and poses searched anew under them, at low resolution"] = 1
-    round_passes: Annotated[Count, "with a model per half at the poses of a round, from the second on"] = 4
     poses: AbInitio = AbInitio(local_passes=3)  # noqa: RUF009 (frozen)
     volumes: PrincipalVolumes = AUTO
 
@@ -76,16 +74,12 @@ class PosedPrincipalVolumes:
         first = self.poses.program(context)
         fit = Step(model.fit_halves, model.halves_maps)
         freed, together = steps.freed(fit), steps.freed(Step(model.fit_all, model.joint_maps))
-        again = (
-            self._phase("look", steps.placed(Step(steps.look))),
-            self._phase("poses anew", steps.searched(freed), enter=steps.gathered),
-        )
         phases = (
             *(first.phases[:-1] if self.begin == "search" else ()),  # but for its final maps
             self._phase("components", steps.placed(fit), self.volumes.passes, enter=steps.begun),
-            *(*again, self._phase("components again", steps.placed(fit), self.round_passes)) * (self.rounds - 1),
             self._phase("held out", steps.placed(Step(model.held_out, model.promising))),
-            *again,
+            self._phase("look", steps.placed(Step(steps.look))),
+            self._phase("poses anew", steps.searched(freed), enter=steps.gathered),
             self._phase("sharpen", steps.climbed(freed), self.volumes.march_passes),
             self._phase("held out again", steps.placed(Step(model.held_out, model.confirmed))),
             self._phase("together", steps.climbed(together), self.volumes.joint_passes),
