@@ -5,8 +5,8 @@ symmetry); wanted: median error of the viewing direction ≤ 10°, of unseen ima
 cores per seed, all starts counted. A start is accepted when the likelihood of images held out says that
 the map explains most of what it could; of those that ran the likeliest counts; nothing of this looks at the truth.
 one-copy: the same without the symmetrised loss; the map's correlation with its best mirror image (``plane_symmetry``)
-tells the spurious plane. two-states: `cryofire` through both phases, two states of 90 and 10 %, beside the same without
-z. decoders: seconds per step with each family of volumes. Rows that are in the result file already are not run again.
+tells the spurious plane. two-states: `cryofire` with that grid and eight more that z weighs, through both phases, two states of
+90 and 10 %, beside the same without z. decoders: seconds per step with each family of volumes. Rows that are in the result file already are not run again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SMALL = {
 runs came away from a single view of all images."""
 GRID = {**SMALL, "volume": "voxels", "volume.step": 100}
 MARCH = {"phases.0.march_start": 0.27, "phases.0.march_end": 0.6, "phases.0.cooling": 0.3}
-NETWORK = {"volume.hidden": 48, "volume.layers": 2}
+POSES_FIRST = {"phases.0.march_start": 0.27, "phases.0.march_end": 0.9, "phases.1.cooling": 0.5}
 DECODERS = {
     "voxels, real": {"volume": "voxels"},
     "voxels, hartley": {"volume": "voxels", "volume.space": "hartley"},
@@ -169,12 +169,13 @@ def _errors(run: Path, truth: Truth, unseen: Truth) -> dict[str, Any]:
 
 
 def _two_states(chosen: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """cryofire on two states, half of its images seen in the phase of poses only; and the same without z."""
+    """cryofire with the grid decoder on two states, two thirds of its images seen in the phase of poses only; and the
+    same without z."""
     data = _data(chosen, "hinge", seed, ["levels=2", "populations=[0.9,0.1]"], chosen.n)
     held_out = _data(chosen, "hinge", HELD_OUT_SEED + seed, ["levels=2", "populations=[0.9,0.1]"], 1000)
-    both, row = chosen.n * chosen.epochs, dict[str, Any]()
+    first, row = chosen.n * chosen.epochs * 2 // 3, dict[str, Any]()
     for z_dim in (8, 0):
-        settings = {**SMALL, **NETWORK, "z_dim": z_dim, "phases.0.images": both // 2, "epochs": chosen.epochs // 2}
+        settings = {**GRID, **POSES_FIRST, "z_dim": z_dim, "phases.0.images": first, "epochs": chosen.epochs // 3}
         run = data.parent / f"{data.name}-cryofire-e{chosen.epochs}" / f"z{z_dim}"
         cost = _train("cryofire", data, run, seed, settings)
         own = float(Run.open(run).estimates()["log_likelihood"].mean())
