@@ -5,8 +5,9 @@ symmetry); wanted: median error of the viewing direction ≤ 10°, of unseen ima
 cores per seed, all starts counted. A start is accepted when the likelihood of images held out says that
 the map explains most of what it could; of those that ran the likeliest counts; nothing of this looks at the truth.
 one-copy: the same without the symmetrised loss; the map's correlation with its best mirror image (``plane_symmetry``)
-tells the spurious plane. two-states: `cryofire` with that grid and eight more that z weighs, through both phases, two states of
-90 and 10 %, beside the same without z. decoders: seconds per step with each family of volumes. Rows that are in the result file already are not run again.
+tells the spurious plane. two-states: `cryofire` with that grid and eight more that z weighs, through both phases, two
+states of 90 and 10 %, beside the same without z. decoders: seconds per step with each family of volumes. Rows that are
+in the result file already are not run again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hypermol.benchmarks.circumstances import ROOT, write_result
+from hypermol.benchmarks.circumstances import ROOT, in_rows, write_result
 from hypermol.benchmarks.measure import Cost, hypermol, simulated
 from hypermol.engine import Draws, Processes
 from hypermol.maps import align_maps, read_map
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     for part in chosen.parts:
         for seed in chosen.seeds if part != "decoders" else chosen.seeds[:1]:
             name = {"part": part, "seed": seed, **size}
-            if any(all(row.get(key) == value for key, value in name.items()) for row in rows):
+            if in_rows(name, rows):
                 continue
             rows.append({**name, **made[part](chosen, seed)})
             print(rows[-1], flush=True)

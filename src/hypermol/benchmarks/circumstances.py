@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -57,3 +58,8 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor()
+
+
+def in_rows(name: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a result file has a row of this name already, so that it need not be run again."""
+    return any(all(row.get(key) == value for key, value in name.items()) for row in rows)
