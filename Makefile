@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-moments bench-pose-search bench-unknown-poses bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean bench-amortised bench-inference bench-many-images bench-hybrid bench-likelihood-free
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-moments bench-pose-search bench-unknown-poses bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean bench-amortised bench-inference bench-many-images bench-encoder-tables bench-hybrid bench-likelihood-free
 
 GAME ?= multi-cryogan:turns=3000,volume.channels=4,band_start=0.5,band_end=1,stages=1,update.learning_rate=3e-3
 METHODS ?= ppca-abinitio classify-abinitio:classes=10 cryodrgn2:z_dim=2
@@ -88,6 +88,10 @@ bench-pose-differences: $(VENV)/.ready
 # Hours on two cores; goes on where it stopped.
 bench-amortised: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.amortised
+
+# The paper's size: for a GPU. Every job goes on where it stopped.
+bench-encoder-tables: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.encoder_tables
 
 # Half an hour of a core.
 bench-many-images: $(VENV)/.ready

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hypermol.errors import ConfigError
-from hypermol.methods import configured, find_method, train, trained_encoder
+from hypermol.methods import configured, find_method, infer, rebuild, train, trained_encoder
 from hypermol.particles import ImageSource, Preparation, read_particles
 from hypermol.simulation import Recipe, simulate
 
@@ -22,7 +22,7 @@ SMALL = {
 
 
 def simulated(folder: Path, seed: int, **more) -> Path:
-    simulate(Recipe.named("hinge", n=40, box=16, snr=2.0, seed=seed, **more), folder)
+    simulate(Recipe.named("hinge", box=16, snr=2.0, seed=seed, **{"n": 40, **more}), folder)
     return folder / "particles.star"
 
 
@@ -42,6 +42,14 @@ def test_looks_at_other_images_and_says_of_its_own_what_the_run_said(tmp_path: P
     small = ImageSource(read_particles(star), Preparation(box=12))
     with pytest.raises(ConfigError, match="images of 16 px; these have 12 px"):
         encoder.look_at_all(small)
+
+
+def test_a_run_on_fewer_particles_than_normalise_the_layers_can_be_rebuilt(tmp_path: Path) -> None:
+    star = simulated(tmp_path / "data", 1)
+    method = configured(find_method("cryofire"), {**SMALL, "phases.0.images": 40, "epochs": 1})
+    train(star, method, tmp_path / "run")
+    few = simulated(tmp_path / "few", 2, n=10)
+    assert rebuild(infer(tmp_path / "run", few, tmp_path / "inferred", reference=0)).map_of(3).shape == (16, 16, 16)
 
 
 def test_what_has_no_encoder_is_refused(tmp_path: Path) -> None:
