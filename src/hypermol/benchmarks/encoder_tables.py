@@ -7,8 +7,9 @@ particles that a method learned from (``figures``), and the same of a fifth as m
 where it stopped (its time is then that of the rest), and rows that are in the result file already are not run again.
 
 A method is NAME, or NAME:key=value,key=value. -n and --box give fewer and smaller images: a hundredth of the first
-table's on a processor is `-n 500 --methods cryofire:phases.0.images=500,epochs=1 …`. cryodrgn-abinit_het_old, the
-peer, runs through `hypermol bench paper --problems ribosome-90-10 --hide pose --methods cryodrgn-abinit_het_old`.
+table's images on a processor: `-n 500 --methods cryofire:volume=voxels,phases.0.images=500,epochs=1`. The peer, which
+finds poses by search (cryoDRGN2): `hypermol bench ribosome-90-10 --tier paper --hide pose,shift --entrants
+cryodrgn-abinit_het_old`.
 """
 
 from __future__ import annotations
