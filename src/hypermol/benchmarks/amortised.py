@@ -5,7 +5,7 @@ symmetry); wanted: median error of the viewing direction ≤ 10°, of unseen ima
 cores per seed, all starts counted. A start is accepted when the likelihood of images held out says that
 the map explains most of what it could; of those that ran the likeliest counts; nothing of this looks at the truth.
 one-copy: the same without the symmetrised loss; the map's correlation with its best mirror image (``plane_symmetry``)
-tells the spurious plane. two-states: `cryofire` with that grid and eight more that z weighs, through both phases, two
+tells the spurious plane. two-states: `cryofire` with that grid and two more that z weighs, through both phases, two
 states of 90 and 10 %, beside the same without z. decoders: seconds per step with each family of volumes. Rows that are
 in the result file already are not run again.
 """
@@ -13,6 +13,7 @@ in the result file already are not run again.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -94,14 +95,19 @@ def _data(chosen: argparse.Namespace, recipe: str, seed: int, settings: list[str
 
 
 def _train(method: str, data: Path, run: Path, seed: int, settings: dict[str, Any]) -> Cost:
-    """Train, or go on where an earlier call was interrupted (the cost is then that of the rest)."""
+    """Train, or go on where an earlier call was interrupted (the cost is then that of the rest). The cost of a run that
+    has finished lies beside it."""
+    kept = run.with_suffix(".cost.json")
     if run.exists() and Run.open(run).finished:
-        return Cost()
+        return Cost(**json.loads(kept.read_text())) if kept.exists() else Cost()
     if run.exists():
-        return hypermol(["train", "--resume", run], run.with_suffix(".log"))
-    words = [part for key, value in settings.items() for part in ("--set", f"{key}={_said(value)}")]
-    command: list[str | Path] = ["train", data / "particles.star", "-m", method, "-o", run, "--set", f"seed={seed}"]
-    return hypermol([*command, *words], run.with_suffix(".log"))
+        cost = hypermol(["train", "--resume", run], run.with_suffix(".log"))
+    else:
+        words = [part for key, value in settings.items() for part in ("--set", f"{key}={_said(value)}")]
+        command: list[str | Path] = ["train", data / "particles.star", "-m", method, "-o", run, "--set", f"seed={seed}"]
+        cost = hypermol([*command, *words], run.with_suffix(".log"))
+    kept.write_text(json.dumps(dataclasses.asdict(cost)))
+    return cost
 
 
 def _said(value: Any) -> str:
@@ -175,7 +181,7 @@ def _two_states(chosen: argparse.Namespace, seed: int) -> dict[str, Any]:
     data = _data(chosen, "hinge", seed, ["levels=2", "populations=[0.9,0.1]"], chosen.n)
     held_out = _data(chosen, "hinge", HELD_OUT_SEED + seed, ["levels=2", "populations=[0.9,0.1]"], 1000)
     first, row = chosen.n * chosen.epochs * 2 // 3, dict[str, Any]()
-    for z_dim in (8, 0):
+    for z_dim in (2, 0):
         settings = {**GRID, **POSES_FIRST, "z_dim": z_dim, "phases.0.images": first, "epochs": chosen.epochs // 3}
         run = data.parent / f"{data.name}-cryofire-e{chosen.epochs}" / f"z{z_dim}"
         cost = _train("cryofire", data, run, seed, settings)
