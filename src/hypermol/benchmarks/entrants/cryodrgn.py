@@ -72,6 +72,8 @@ class CryoDrgn:
         if self.program == "backproject_voxel":
             return ["--no-fsc-vals"]
         networks = [] if torch.cuda.is_available() else SMALL[self.program]
+        if self.program == "abinit_het_old" and task.truth.box < 64:  # its shells, 12 to 32, must lie in the image
+            networks = [*networks, "--l-start", str(task.truth.box // 4), "--l-end", str(task.truth.box // 2)]
         epochs = EPOCHS[task.tier]
         return ["-n", str(epochs), "--seed", str(task.seed), "--zdim", str(Z), "--no-analysis", *networks]
 
