@@ -83,14 +83,15 @@ def test_resolution_marches_and_critics_change(rigid):
 
 
 @pytest.mark.parametrize(
-    ("volume", "own"), [("voxel-modes", ("modes", "first.weight")), ("map-generator", ("last.weight", "fine.convolution.weight"))]
+    ("volume", "shared", "own"),
+    [("voxel-modes", "map", ("modes", "first.weight")), ("map-generator", "voxels", ("last.weight", "last.bias"))],
 )
-def test_at_first_only_what_all_conformations_share_moves(rigid, volume, own):
+def test_at_first_only_what_all_conformations_share_moves(rigid, volume, shared, own):
     sizes = {"volume.hidden": 4} if volume == "voxel-modes" else {"volume.channels": 1}
     settings = {**SMALL, "turns": 4, "still": 0.5, "volume": volume, **sizes}
     state, job, _ = game_of(rigid, "multi-cryogan", settings)
     begun = job.program.initialise().tensors
-    assert float(state.tensors["adam.steps.volume.voxels"]) == 4
+    assert float(state.tensors[f"adam.steps.volume.{shared}"]) == 4
     for name in own:
         assert float(state.tensors[f"adam.steps.volume.{name}"]) == 2
         assert not torch.equal(state.tensors[f"model.volume.{name}"], begun[f"model.volume.{name}"])

@@ -40,7 +40,7 @@ def test_modes_have_no_part_in_the_map_that_all_conformations_share():
         torch.testing.assert_close(amounts.mean(0), torch.zeros(2), atol=0.01, rtol=0)
         torch.testing.assert_close(amounts.std(0), torch.ones(2), atol=0.02, rtol=0)
         shared = volume.raw(z).mean(0)
-        torch.testing.assert_close(shared, 6.0 * volume.voxels, atol=5e-3, rtol=0)
+        torch.testing.assert_close(shared, volume._voxels(3.0 * volume.map[None])[0], atol=5e-3, rtol=0)
         for layer in (volume.first, volume.second, volume.last):
             layer.weight.zero_()
         torch.testing.assert_close(volume.amounts(z)[:, 0], 2**0.5 * torch.cos(torch.pi * z[:, 0]), atol=0.02, rtol=0)

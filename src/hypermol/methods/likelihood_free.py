@@ -54,7 +54,9 @@ class LikelihoodFree:
     band_end: Annotated[Share, "share of Nyquist at which it ends; what lies beyond is noise to a critic"] = 0.7
     march_end: Annotated[Share, "share of the turns after which the resolution is full"] = 0.5
     stages: Annotated[Count, "critics, one after the other, each for a finer band in larger images"] = 2
-    still: Annotated[Portion, "share of the turns, at the start, in which only what all conformations share moves"] = 0.0
+    still: Annotated[Portion, "share of the turns, at the start, in which only what all conformations share moves"] = (
+        0.0
+    )
     cooling: Annotated[Portion, "share of the turns, at the end, in which both learning rates fall to 0"] = 0.3
     average: Annotated[Decay, "memory of the running mean of the maker's parameters, which are the result"] = 0.99
     restarts: Annotated[Dimension, "new beginnings at most, where a game is lost"] = 2
