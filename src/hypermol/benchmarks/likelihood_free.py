@@ -17,6 +17,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -86,13 +87,27 @@ def _data(chosen: argparse.Namespace, name: str, seed: int) -> Path:
 def compared(run: Run, truth: Truth) -> dict[str, Any]:
     """Figures of a run: of its family where it has one, else of its map."""
     found = rebuild(run, own_maps=True)
-    along = getattr(found.method, "along", None)
-    z = None if along is None else along(SHOWN)
+    maps = _family(found)
     figures: dict[str, Any] = {"particles": truth.count, "box": truth.box, **_game(run)}
-    if z is None:
+    if maps is None:
         return figures | _of_one_map(_map_of(found), truth)
-    named, _ = family_figures(found.decode(z).cpu(), truth)
+    named, _ = family_figures(maps, truth)
     return figures | {name: _rounded(entry["value"]) for name, entry in named.items()}
+
+
+def _family(found: Trained) -> Tensor | None:
+    """Maps [n, D, D, D] evenly along a drawn z, or those of particles at equal steps of the first principal component
+    of their z; None where there is no z."""
+    along = getattr(found.method, "along", None)
+    if along is not None:
+        z = along(SHOWN)
+        return None if z is None else found.decode(z).cpu()
+    if not found.has_latent:
+        return None
+    latent = found.latent() - found.latent().mean(0)
+    order = np.argsort(latent @ np.linalg.svd(latent, full_matrices=False)[2][0], kind="stable")
+    shown = order[((np.arange(SHOWN) + 0.5) / SHOWN * len(order)).astype(int)]
+    return torch.stack([found.map_of(int(particle)).float().cpu() for particle in shown])
 
 
 def _game(run: Run) -> dict[str, Any]:
