@@ -97,6 +97,18 @@ def test_at_first_only_what_all_conformations_share_moves(rigid, volume, shared,
         assert not torch.equal(state.tensors[f"model.volume.{name}"], begun[f"model.volume.{name}"])
 
 
+def test_a_price_on_motion_keeps_conformations_alike(rigid):
+    """With a price beyond all else the maps at both ends come nearer to each other; without one they go apart."""
+    settings = {**SMALL, "turns": 25, "volume": "voxel-modes", "volume.hidden": 4, "update.learning_rate": 0.05}
+    z = torch.tensor([[0.0], [1.0]])
+    found = []
+    for price in (0.0, 1e4):
+        state, job, _ = game_of(rigid, "multi-cryogan", {**settings, "motion_price": price})
+        maps = job.method.decoder(state, job.context)(z)
+        found.append(float((maps[0] - maps[1]).norm() / maps.mean(0).norm()))
+    assert found[1] < 0.5 * found[0]
+
+
 def lost(**figures):
     game = {**fresh(0), "judged": 150, "least_apart": 0.2, "apart": 0.3, "slope": 1.2}
     return Watch().fault({**game, **figures})

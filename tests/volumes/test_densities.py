@@ -46,6 +46,19 @@ def test_modes_have_no_part_in_the_map_that_all_conformations_share():
         torch.testing.assert_close(volume.amounts(z)[:, 0], 2**0.5 * torch.cos(torch.pi * z[:, 0]), atol=0.02, rtol=0)
 
 
+def test_motion_of_known_densities(monkeypatch):
+    """Two maps of one voxel each at different places: apart by Σ (V - V̄)² = 2 · (1/2) of n - 1 = 1, over that of V̄."""
+    volume = VoxelModes(hidden=2).build(small_context())
+    pair = torch.zeros(2, 16, 16, 16)
+    pair[0, 8, 8, 8] = pair[1, 8, 8, 9] = 1.0
+    monkeypatch.setattr(volume, "densities", lambda z: pair)
+    mean = pair.mean(0)
+    expected = 1.0 / float((mean - mean.mean()).square().sum())
+    assert float(volume.motion(torch.zeros(2, 1))) == pytest.approx(expected, rel=1e-5)
+    monkeypatch.setattr(volume, "densities", lambda z: pair[:1])
+    assert float(volume.motion(torch.zeros(1, 1))) == 0.0
+
+
 def test_densities_are_positive_inside_the_sphere_and_nothing_outside():
     volume = PositiveVoxels().build(small_context())
     with torch.no_grad():

@@ -47,6 +47,11 @@ class LikelihoodFree:
     critic: ConvolutionalCritic = ConvolutionalCritic()  # noqa: RUF009
     update: Adam = PLAYING
     critic_update: Adam = PLAYING
+    motion_price: Annotated[
+        NonNegative,
+        "price on what tells conformations apart, per power of their mean: no image ties their frames, which drift "
+        "apart without one (ours; the paper: 0)",
+    ] = 0.0
     turns: Annotated[Count, "updates of the maker"] = 3000
     critic_steps: Annotated[Count, "updates of the critic before each of the maker (CryoGAN: 4)"] = 4
     batch_size: Annotated[Count, "real images, and as many made ones, per update (CryoGAN: 8)"] = 32
@@ -136,7 +141,8 @@ class LikelihoodFree:
             pose, conformation = self.pose.build(context), self.conformation.build(context)
             torch.manual_seed(generator(context.seed, "critic", attempt, stage).initial_seed())
             critic = self.critic.build(box)
-        return Players(side, volume, pose, conformation, critic, self.objective, box, self.contrast_spread)
+        prices = self.contrast_spread, self.motion_price
+        return Players(side, volume, pose, conformation, critic, self.objective, box, *prices)
 
     def game(self, context: BuildContext) -> Game:
         """The game for these data."""
