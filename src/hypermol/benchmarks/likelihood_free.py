@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hypermol.benchmarks.circumstances import ROOT, write_result
+from hypermol.benchmarks.circumstances import ROOT, in_rows, write_result
 from hypermol.benchmarks.measure import free_folder, hypermol, simulated
 from hypermol.benchmarks.problem import find_problem
 from hypermol.maps import align_maps, read_map
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     cells = [(seed, name, method) for seed in chosen.seeds for name in chosen.problems for method in chosen.methods]
     for seed, name, method in cells:
         cell = {"problem": name, "method": method, "seed": seed, "tier": chosen.tier if name in PUBLISHED else None}
-        if any(all(row.get(key) == value for key, value in cell.items()) for row in rows):
+        if in_rows(cell, rows):
             continue
         rows.append({**cell, **_row(chosen, name, method, seed)})
         print(rows[-1], flush=True)

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hypermol.benchmarks.circumstances import ROOT, write_result
+from hypermol.benchmarks.circumstances import ROOT, in_rows, write_result
 from hypermol.benchmarks.measure import free_folder, hypermol, simulated
 from hypermol.maps import MapAlignment, align_maps, refine_alignment
 from hypermol.methods import rebuild
@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("-n", type=int, default=5000, help="Images.")
     parser.add_argument("--box", type=int, default=64)
     parser.add_argument("--particles", type=int, default=100, help="Compared with their own true maps.")
+    parser.add_argument("--resume", action="store_true", help="Continue runs that an earlier call left unfinished.")
     parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "unknown-poses")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "unknown-poses.json")
     chosen = parser.parse_args(arguments)
@@ -63,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
     for seed, name, method in cells:
         problem = {"set": name, "images": chosen.n, "box": chosen.box, "tilt_pairs": chosen.tilts, "seed": seed}
         problem |= {"snr": 0.1 if chosen.noisy else None, "method": method}
-        if any(all(row.get(key) == value for key, value in problem.items()) for row in rows):
+        if in_rows(problem, rows):
             continue
         rows.append({**problem, **_row(chosen, name, method, seed), "published_px": PUBLISHED[name]})
         print(rows[-1], flush=True)
@@ -80,10 +81,18 @@ def _row(chosen: argparse.Namespace, name: str, method: str, seed: int) -> dict[
     data = simulated(name, folder / "data", particles, chosen.box, snr, seed, settings)
     called, _, given = method.partition(":")
     sets = [part for setting in given.split(",") if setting for part in ("--set", setting)]
-    run = free_folder(folder / method.replace(":", "-").replace(",", "-"))
-    command: list[str | Path] = ["train", data / "particles.star", "-m", called, "-o", run]
-    cost = hypermol([*command, "--set", f"seed={seed}", *sets], run.with_suffix(".log"))
-    return {**cost.row(), **compared(Run.open(run), Truth.load(data), chosen.particles)}
+    run = folder / method.replace(":", "-").replace(",", "-")
+    if resumed := chosen.resume and run.exists():
+        command: list[str | Path] = ["train", "--resume", run]
+    else:
+        run = free_folder(run)
+        command = ["train", data / "particles.star", "-m", called, "-o", run, "--set", f"seed={seed}", *sets]
+    cost = hypermol(command, run.with_name(f"{run.name}.log"))
+    row = {**cost.row(), **compared(Run.open(run), Truth.load(data), chosen.particles)}
+    if resumed:  # what this call cost is not all of it
+        passes = [event.get("seconds", 0) for event in Run.open(run).log() if event["event"] == "pass"]
+        row |= {"resumed": True, "wall_seconds_of_all_passes": round(sum(passes), 1)}
+    return row
 
 
 def compared(run: Run, truth: Truth, count: int) -> dict[str, Any]:
@@ -93,9 +102,13 @@ def compared(run: Run, truth: Truth, count: int) -> dict[str, Any]:
     frame = align_maps(found.consensus().float(), mean)
     names = ("after_one_alignment", "after_own_alignment", "of_noise_free_mean_map")
     curves: dict[str, list[list[Tensor]]] = {"": [[], [], []], "_moving_domain": [[], [], []]}
+    laid: dict[tuple[int, int], Tensor] = {}  # of few states and classes many particles have the same two maps
     for particle in truth.sample(count):
         map_, exact = found.map_of(int(particle)).float(), truth.map(int(particle)).float()
-        shown = frame.lay(map_), _own(map_, exact, frame, truth).aligned, mean
+        pair = hash(map_.numpy().tobytes()), hash(exact.numpy().tobytes())
+        if pair not in laid:
+            laid[pair] = _own(map_, exact, frame, truth).aligned
+        shown = frame.lay(map_), laid[pair], mean
         for where, mask in (("", None), ("_moving_domain", moving)):
             for rows, one in zip(curves[where], shown, strict=True):
                 rows.append(fsc(one, exact, mask))
