@@ -197,6 +197,13 @@ def test_a_run_has_its_family_and_how_alike_it_is(rigid, tmp_path):
     assert not (run.path / "estimates.npz").exists()
 
 
+def test_a_family_of_modes_is_rebuilt_as_it_was_written(rigid, tmp_path):
+    settings = {**SMALL, "turns": 2, "volume": "voxel-modes"}
+    run = train(rigid.folder / "particles.star", configured(find_method("multi-cryogan"), settings), tmp_path / "run")
+    last = read_map(run.volumes / "conformation-19.mrc")[0]
+    torch.testing.assert_close(rebuild(run, "cpu").decode(torch.ones(1, 1))[0], last)
+
+
 def test_a_window_is_refused(rigid, tmp_path):
     star, windowed = rigid.folder / "particles.star", Preparation(window=0.85)
     with pytest.raises(ConfigError, match="would tell the two apart"):

@@ -32,7 +32,7 @@ from hypermol.metrics import fsc, plane_symmetry, pose_scores
 from hypermol.particles import ImageSource, Preparation, read_particles
 from hypermol.reconstruction import first_below
 from hypermol.runs import Run
-from hypermol.simulation import Truth
+from hypermol.simulation import Truth, state_scores
 
 PARTS = ("symmetrised", "one-copy", "two-states", "decoders")
 SMALL = {
@@ -187,8 +187,23 @@ def _two_states(chosen: argparse.Namespace, seed: int) -> dict[str, Any]:
         cost = _train("cryofire", data, run, seed, settings)
         own = float(Run.open(run).estimates()["log_likelihood"].mean())
         figures = {**cost.row(), "log_likelihood": round(own, 2), **explained(run, held_out)}
+        figures |= _states(run, Truth.load(data))
         row |= {f"z_dim {z_dim}, {name}": value for name, value in figures.items()}
     return row
+
+
+def _states(run: Path, truth: Truth) -> dict[str, float]:
+    """Errors of poses, and how well z tells the states apart."""
+    found = Run.open(run).estimates()
+    errors = pose_scores(found["rotation"], truth.rotation).overall.direction_deg
+    told = {"median_direction_deg": round(float(np.median(errors)), 2)}
+    if "z" in found:
+        scores = state_scores(truth, found["z"])
+        told |= {
+            "states_told_apart": round(scores.told_apart, 4),
+            "confusion_of_clusters": round(scores.clusters.error, 4),
+        }
+    return told
 
 
 def _decoders(chosen: argparse.Namespace, seed: int) -> dict[str, Any]:

@@ -100,13 +100,14 @@ def _rows(chosen: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
         own = volume_to_grid(rebuild(Run.open(chosen.run)).decode(None)[0].float())
         rows = [{**label, "name": "full search, a run's map", **_measured(full(own), batches, aligned)}]
         encoder.answers(batches[0].take(torch.arange(4)))
-        began = time.process_time()
+        began, busy = time.monotonic(), time.process_time()
         said = [encoder.answers(batch) for batch in batches]
-        spent = time.process_time() - began
+        waited, spent = time.monotonic() - began, time.process_time() - busy
         moved = torch.cat([s.shift for s in said if s.shift is not None]) / source.pixel_size
         begin = torch.cat([s.rotation for s in said if s.rotation is not None]), moved
         found = _measured(_near(begin, own), batches, aligned)
-        found |= {"seconds": round(found["seconds"] + spent, 2), "encoder_seconds": round(spent, 2)}
+        found |= {name: round(found[name] + more, 2) for name, more in (("seconds", spent), ("wall_s", waited))}
+        found["encoder_seconds"] = round(spent, 2)
         likeliest = torch.cat([encoder.look(batch)["rotation"] for batch in batches])
         found["encoder_median_deg"] = round(float(aligned(likeliest).median()), 3)
         rows.append({**label, "name": "near, the run's encoder", **found})

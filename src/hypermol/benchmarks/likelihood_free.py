@@ -70,14 +70,15 @@ def _row(chosen: argparse.Namespace, name: str, method: str, seed: int) -> dict[
     sets = [part for setting in given.split(",") if setting for part in ("--set", setting)]
     run = free_folder(data.parent / method.replace(":", "-").replace(",", "-"))
     command: list[str | Path] = ["train", data / "particles.star", "-m", called, "-o", run]
-    cost = hypermol([*command, "--set", f"seed={seed}", *sets], run.with_suffix(".log"))
+    cost = hypermol([*command, "--set", f"seed={seed}", *sets], run.with_name(f"{run.name}.log"))
     return {**cost.row(), **compared(Run.open(run), Truth.load(data))}
 
 
 def _data(chosen: argparse.Namespace, name: str, seed: int) -> Path:
     if name in OWN:
         recipe, count, box, snr, settings = OWN[name]
-        folder: Path = chosen.work / f"{name}-n{count}-d{box}-snr{snr:g}-seed{seed}"
+        told = "".join(f"-{setting.replace('=', '')}" for setting in settings)
+        folder: Path = chosen.work / f"{name}-n{count}-d{box}-snr{snr:g}{told}-seed{seed}"
         return simulated(recipe, folder / "data", count, box, snr, seed, settings)
     task = find_problem(name).at(chosen.tier, seed, chosen.work)
     task.simulate()

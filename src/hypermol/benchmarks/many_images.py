@@ -93,7 +93,7 @@ def _making(source: EndlessImages, batches: int = 40) -> float:
     busy = time.process_time()
     for group in groups:
         source.load(group)
-    return 1e3 * (time.process_time() - busy) / (len(groups) * 128)
+    return 1e3 * (time.process_time() - busy) / sum(len(group) for group in groups)
 
 
 def _source(chosen: argparse.Namespace, size: int) -> EndlessImages:

@@ -34,7 +34,7 @@ class Game:
 
     def __post_init__(self) -> None:
         settings, stages = self.settings, range(self.stages)
-        shared = tuple(f"volume.{name}" for name in settings.volume.shared)
+        shared = tuple(f"volume.{name}" for name in getattr(settings.volume, "shared", ()))
         self._critics = [self._step("critic", stage, ("critic",), settings.critic_update) for stage in stages]
         self._makers = [self._step("maker", stage, ("volume",), settings.update) for stage in stages]
         self._still = [self._step("maker", stage, shared, settings.update) for stage in stages] if shared else []

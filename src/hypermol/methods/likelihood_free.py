@@ -105,6 +105,8 @@ class LikelihoodFree:
                 f"{self.name}: the volume ({self.volume.kind}) has z_dim = {self.volume.z_dim}, the conformation "
                 f"({self.conformation.kind}) {self.conformation.z_dim}; z_dim alone sets both"
             )
+        if self.motion_price and not self.volume.z_dim:
+            raise ConfigError(f"{self.name}: motion_price = {self.motion_price:g} needs conformations; z_dim is 0")
         if self.band_end < self.band_start:
             raise ConfigError(f"{self.name}: band_end = {self.band_end:g} lies before band_start = {self.band_start:g}")
 

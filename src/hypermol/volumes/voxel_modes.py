@@ -68,12 +68,12 @@ class ModeVolume(DensityVolume):
         # the same steps in each dimension, in orders of their own
         orders = [steps[torch.arange(POINTS) * (2 * dim + 1) % POINTS] for dim in range(spec.z_dim)]
         self.register_buffer("points", torch.stack(orders, 1), persistent=False)
-        self.register_buffer("amplitude", _amplitude(self.box, context.signal_amplitude.float()), persistent=False)
+        self.register_buffer("amplitude", _amplitude(self.box, context.signal_amplitude.float()))
 
     def amounts(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """f(z), of mean 0 and variance 1 over z from 0 to 1."""
         among = self._amounts(self.points)
-        return (self._amounts(z) - among.mean(0)) / among.std(0)
+        return (self._amounts(z) - among.mean(0)) / among.std(0, correction=0)
 
     def raw(self, z: Float[Tensor, "n d"] | None) -> Float[Tensor, "n box box box"]:
         """See DensityVolume. Raises ConfigError without z."""
