@@ -16,13 +16,14 @@ import argparse
 import dataclasses
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from hypermol.benchmarks.circumstances import ROOT, in_rows, write_result
+from hypermol.benchmarks.circumstances import ROOT, fill_rows
 from hypermol.benchmarks.measure import Cost, hypermol, simulated
 from hypermol.engine import Draws, Processes
 from hypermol.maps import align_maps, read_map
@@ -75,18 +76,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "amortised")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "amortised.json")
     chosen = parser.parse_args(arguments)
-    rows = json.loads(chosen.out.read_text())["rows"] if chosen.out.exists() else []
     made = {"symmetrised": _symmetrised, "one-copy": _one_copy, "two-states": _two_states, "decoders": _decoders}
     size = {"images": chosen.n, "box": chosen.box, "snr": chosen.snr, "epochs": chosen.epochs}
-    for part in chosen.parts:
-        for seed in chosen.seeds if part != "decoders" else chosen.seeds[:1]:
-            name = {"part": part, "seed": seed, **size}
-            if in_rows(name, rows):
-                continue
-            rows.append({**name, **made[part](chosen, seed)})
-            print(rows[-1], flush=True)
-            write_result(chosen.out, {"command": "make bench-amortised", "rows": rows})
-    print(f"written: {chosen.out}")
+    jobs = (
+        ({"part": part, "seed": seed, **size}, partial(made[part], chosen, seed))
+        for part in chosen.parts
+        for seed in (chosen.seeds if part != "decoders" else chosen.seeds[:1])
+    )
+    fill_rows(chosen.out, "make bench-amortised", jobs)
 
 
 def _data(chosen: argparse.Namespace, recipe: str, seed: int, settings: list[str], count: int) -> Path:

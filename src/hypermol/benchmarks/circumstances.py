@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,16 @@ def _processor() -> str:
     return platform.processor()
 
 
-def in_rows(name: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether a result file has a row of this name already, so that it need not be run again."""
-    return any(all(row.get(key) == value for key, value in name.items()) for row in rows)
+def fill_rows(
+    path: Path, command: str, jobs: Iterable[tuple[Mapping[str, Any], Callable[[], Mapping[str, Any]]]]
+) -> None:
+    """Run the jobs, (what names a row, what works out the rest of it), whose rows a result file does not have yet; it
+    is written after each."""
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+    for name, job in jobs:
+        if any(all(row.get(key) == value for key, value in name.items()) for row in rows):
+            continue
+        rows.append({**name, **job()})
+        print(rows[-1], flush=True)
+        write_result(path, {"command": command, "rows": rows})
+    print(f"written: {path}")

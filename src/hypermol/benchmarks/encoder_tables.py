@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hypermol.benchmarks.answer import Answer, answer_of
-from hypermol.benchmarks.circumstances import ROOT, in_rows, write_result
+from hypermol.benchmarks.circumstances import ROOT, fill_rows
 from hypermol.benchmarks.given import Given
-from hypermol.benchmarks.measure import Cost, hypermol
+from hypermol.benchmarks.measure import Cost, hypermol, method_words
 from hypermol.benchmarks.problem import find_problem
 from hypermol.benchmarks.scoring import score
 from hypermol.maps import align_maps
@@ -54,16 +54,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "encoder-tables")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "encoder-tables.json")
     chosen = parser.parse_args(arguments)
-    rows = json.loads(chosen.out.read_text())["rows"] if chosen.out.exists() else []
     cells = [(seed, name, method) for seed in chosen.seeds for name in chosen.problems for method in chosen.methods]
-    for seed, problem, method in cells:
-        name = {"problem": problem, "method": method, "seed": seed, "images": chosen.n, "box": chosen.box}
-        if in_rows(name, rows):
-            continue
-        rows.append({**name, **_row(chosen, problem, method, seed)})
-        print(rows[-1], flush=True)
-        write_result(chosen.out, {"command": "make bench-encoder-tables", "rows": rows})
-    print(f"written: {chosen.out}")
+    size = {"images": chosen.n, "box": chosen.box}
+    jobs = (
+        ({"problem": problem, "method": method, "seed": seed, **size}, partial(_row, chosen, problem, method, seed))
+        for seed, problem, method in cells
+    )
+    fill_rows(chosen.out, "make bench-encoder-tables", jobs)
 
 
 def _row(chosen: argparse.Namespace, problem: str, method: str, seed: int) -> dict[str, Any]:
@@ -103,9 +100,7 @@ def _train(star: Path, method: str, run: Path, seed: int, device: str) -> Cost:
     log = run.with_suffix(".log")
     if run.exists():
         return Cost() if Run.open(run).finished else hypermol(["train", "--resume", run, "--device", device], log)
-    called, _, given = method.partition(":")
-    sets = [part for setting in (f"seed={seed}", *given.split(",")) if setting for part in ("--set", setting)]
-    return hypermol(["train", star, "-m", called, "-o", run, "--device", device, *sets], log)
+    return hypermol(["train", star, "-o", run, "--device", device, *method_words(method, seed)], log)
 
 
 def _figures(truth: Truth, answer: Answer) -> dict[str, Any]:

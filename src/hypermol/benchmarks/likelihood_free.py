@@ -13,7 +13,7 @@ result file already are not run again.
 from __future__ import annotations
 
 import argparse
-import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hypermol.benchmarks.circumstances import ROOT, in_rows, write_result
-from hypermol.benchmarks.measure import free_folder, hypermol, simulated
+from hypermol.benchmarks.circumstances import ROOT, fill_rows
+from hypermol.benchmarks.measure import free_folder, hypermol, method_words, simulated
 from hypermol.benchmarks.problem import find_problem
 from hypermol.maps import align_maps, read_map
 from hypermol.methods import SHOWN, Trained, rebuild
@@ -52,25 +52,23 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "likelihood-free")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "likelihood-free.json")
     chosen = parser.parse_args(arguments)
-    rows = json.loads(chosen.out.read_text())["rows"] if chosen.out.exists() else []
     cells = [(seed, name, method) for seed in chosen.seeds for name in chosen.problems for method in chosen.methods]
-    for seed, name, method in cells:
-        cell = {"problem": name, "method": method, "seed": seed, "tier": chosen.tier if name in PUBLISHED else None}
-        if in_rows(cell, rows):
-            continue
-        rows.append({**cell, **_row(chosen, name, method, seed)})
-        print(rows[-1], flush=True)
-        write_result(chosen.out, {"command": "make bench-likelihood-free", "rows": rows})
-    print(f"written: {chosen.out}")
+    tier = {name: chosen.tier if name in PUBLISHED else None for name in chosen.problems}
+    jobs = (
+        (
+            {"problem": name, "method": method, "seed": seed, "tier": tier[name]},
+            partial(_row, chosen, name, method, seed),
+        )
+        for seed, name, method in cells
+    )
+    fill_rows(chosen.out, "make bench-likelihood-free", jobs)
 
 
 def _row(chosen: argparse.Namespace, name: str, method: str, seed: int) -> dict[str, Any]:
     data = _data(chosen, name, seed)
-    called, _, given = method.partition(":")
-    sets = [part for setting in given.split(",") if setting for part in ("--set", setting)]
     run = free_folder(data.parent / method.replace(":", "-").replace(",", "-"))
-    command: list[str | Path] = ["train", data / "particles.star", "-m", called, "-o", run]
-    cost = hypermol([*command, "--set", f"seed={seed}", *sets], run.with_name(f"{run.name}.log"))
+    command: list[str | Path] = ["train", data / "particles.star", "-o", run, *method_words(method, seed)]
+    cost = hypermol(command, run.with_name(f"{run.name}.log"))
     return {**cost.row(), **compared(Run.open(run), Truth.load(data))}
 
 

@@ -12,12 +12,13 @@ import argparse
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from hypermol.benchmarks.circumstances import ROOT, in_rows, write_result
+from hypermol.benchmarks.circumstances import ROOT, fill_rows
 from hypermol.benchmarks.endless import EndlessImages
 from hypermol.benchmarks.measure import measured, simulated
 from hypermol.engine import Loop, MemoryStore
@@ -51,20 +52,19 @@ def main(arguments: list[str] | None = None) -> None:
     if chosen.one:
         print(json.dumps(_one_pass(chosen, chosen.sizes[0])))
         return
-    rows = json.loads(chosen.out.read_text())["rows"] if chosen.out.exists() else []
-    for size in chosen.sizes:
-        name = {"particles": size, "box": chosen.box, "snr": chosen.snr}
-        if in_rows(name, rows):
-            continue
-        log = chosen.work / f"n{size}.log"
-        log.unlink(missing_ok=True)
-        again = [sys.executable, "-m", __spec__.name, "--one", "--sizes", size]
-        more = ["--box", chosen.box, "--snr", chosen.snr, "--work", chosen.work]
-        cost = measured([str(word) for word in (*again, *more)], log)
-        rows.append({**name, **json.loads(log.read_text().splitlines()[-1]), "peak_memory_mib": round(cost.peak_mib)})
-        print(rows[-1], flush=True)
-        write_result(chosen.out, {"command": "make bench-many-images", "rows": rows})
-    print(f"written: {chosen.out}")
+    common = {"box": chosen.box, "snr": chosen.snr}
+    jobs = (({"particles": size, **common}, partial(_alone, chosen, size)) for size in chosen.sizes)
+    fill_rows(chosen.out, "make bench-many-images", jobs)
+
+
+def _alone(chosen: argparse.Namespace, size: int) -> dict[str, Any]:
+    """The row of ``_one_pass``, made by a program of its own."""
+    log = chosen.work / f"n{size}.log"
+    log.unlink(missing_ok=True)
+    again = [sys.executable, "-m", __spec__.name, "--one", "--sizes", size]
+    more = ["--box", chosen.box, "--snr", chosen.snr, "--work", chosen.work]
+    cost = measured([str(word) for word in (*again, *more)], log)
+    return {**json.loads(log.read_text().splitlines()[-1]), "peak_memory_mib": round(cost.peak_mib)}
 
 
 def _one_pass(chosen: argparse.Namespace, size: int) -> dict[str, Any]:
