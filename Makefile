@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-moments bench-pose-search bench-unknown-poses bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean bench-amortised bench-inference bench-hybrid bench-likelihood-free
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-moments bench-pose-search bench-unknown-poses bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean bench-amortised bench-inference bench-many-images bench-encoder-tables bench-hybrid bench-likelihood-free
 
-GAME ?= multi-cryogan:turns=3000,volume.channels=4,band_start=0.5,band_end=1,stages=1,update.learning_rate=3e-3
+GAME ?= multi-cryogan:volume=voxel-modes,turns=2000,stages=1,band_start=0.57,band_end=1,still=0.12,cooling=0.5,update.learning_rate=1e-2,conformation.shared=4
 METHODS ?= ppca-abinitio classify-abinitio:classes=10 cryodrgn2:z_dim=2
 
 # make demo: simulate a molecule that moves, reconstruct it, and write a report.
@@ -89,11 +89,19 @@ bench-pose-differences: $(VENV)/.ready
 bench-amortised: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.amortised
 
+# The paper's size: for a GPU. Every job goes on where it stopped.
+bench-encoder-tables: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.encoder_tables
+
+# Half an hour of a core.
+bench-many-images: $(VENV)/.ready
+	$(BIN)/python -m hypermol.benchmarks.many_images
+
 # One seed of the rigid problem and of both motions, and the methods that find poses beside them; goes on where it stopped.
 # The published setting, on a GPU: --problems hsp90 hsp90-25-75 --tier paper --methods multi-cryogan:turns=20000 --seeds 0 1 2
 bench-likelihood-free: $(VENV)/.ready
-	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems rigid --methods cryogan:turns=600 abinitio cryodrgn2:z_dim=0
-	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems two-states hinge --methods $(GAME)
+	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems rigid --methods cryogan:turns=2000 abinitio cryodrgn2:z_dim=0
+	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems two-states hinge --methods $(GAME) ppca-abinitio cryodrgn2:z_dim=1
 
 bench-kernels: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.grid_kernels

@@ -182,6 +182,20 @@ def test_the_forecast_reaches_1_and_falls_to_0() -> None:
     assert forecast.seconds_left == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.parametrize(("fixed", "per_pixel"), [(1.0, 0.0), (0.0, 1.0), (0.3, 1.0)])
+def test_the_time_left_where_the_band_grows(fixed: float, per_pixel: float) -> None:
+    """Whether time goes into what sees whole images or into the pixels used, a third of the way tells how much."""
+    phase = counting(passes=30, band_limit=lambda progress: 4 + round(12 * progress))
+    seconds = [fixed + per_pixel * ((4 + round(12 * (index + 0.5) / 30)) / 16) ** 2 for index in range(30)]
+    clock_time = [0.0]
+    forecast = Forecast([phase], 4, now=lambda: clock_time[0])
+    for index in range(10):
+        clock_time[0] += seconds[index]
+        forecast.advance(Clock(pass_index=index, batch=1), 4, (index + 0.5) / 30)
+    assert forecast.seconds_left == pytest.approx(sum(seconds[10:]), rel=0.15)
+    assert forecast.fraction == pytest.approx(1 / 3)
+
+
 def test_progress_events_tell_the_time_left() -> None:
     events: list[dict] = []
     job(counting(), report=events.append).run()

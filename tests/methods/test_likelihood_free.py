@@ -82,6 +82,33 @@ def test_resolution_marches_and_critics_change(rigid):
     assert found == set(sizes[1])
 
 
+@pytest.mark.parametrize(
+    ("volume", "shared", "own"),
+    [("voxel-modes", "map", ("modes", "first.weight")), ("map-generator", "voxels", ("last.weight", "last.bias"))],
+)
+def test_at_first_only_what_all_conformations_share_moves(rigid, volume, shared, own):
+    sizes = {"volume.hidden": 4} if volume == "voxel-modes" else {"volume.channels": 1}
+    settings = {**SMALL, "turns": 4, "still": 0.5, "volume": volume, **sizes}
+    state, job, _ = game_of(rigid, "multi-cryogan", settings)
+    begun = job.program.initialise().tensors
+    assert float(state.tensors[f"adam.steps.volume.{shared}"]) == 4
+    for name in own:
+        assert float(state.tensors[f"adam.steps.volume.{name}"]) == 2
+        assert not torch.equal(state.tensors[f"model.volume.{name}"], begun[f"model.volume.{name}"])
+
+
+def test_a_price_on_motion_keeps_conformations_alike(rigid):
+    """With a price beyond all else the maps at both ends come nearer to each other; without one they go apart."""
+    settings = {**SMALL, "turns": 25, "volume": "voxel-modes", "volume.hidden": 4, "update.learning_rate": 0.05}
+    z = torch.tensor([[0.0], [1.0]])
+    found = []
+    for price in (0.0, 1e4):
+        state, job, _ = game_of(rigid, "multi-cryogan", {**settings, "motion_price": price})
+        maps = job.method.decoder(state, job.context)(z)
+        found.append(float((maps[0] - maps[1]).norm() / maps.mean(0).norm()))
+    assert found[1] < 0.5 * found[0]
+
+
 def lost(**figures):
     game = {**fresh(0), "judged": 150, "least_apart": 0.2, "apart": 0.3, "slope": 1.2}
     return Watch().fault({**game, **figures})
@@ -168,6 +195,13 @@ def test_a_run_has_its_family_and_how_alike_it_is(rigid, tmp_path):
     last = read_map(run.volumes / "conformation-19.mrc")[0]
     torch.testing.assert_close(rebuild(run, "cpu").decode(torch.ones(1, 1))[0], last)
     assert not (run.path / "estimates.npz").exists()
+
+
+def test_a_family_of_modes_is_rebuilt_as_it_was_written(rigid, tmp_path):
+    settings = {**SMALL, "turns": 2, "volume": "voxel-modes"}
+    run = train(rigid.folder / "particles.star", configured(find_method("multi-cryogan"), settings), tmp_path / "run")
+    last = read_map(run.volumes / "conformation-19.mrc")[0]
+    torch.testing.assert_close(rebuild(run, "cpu").decode(torch.ones(1, 1))[0], last)
 
 
 def test_a_window_is_refused(rigid, tmp_path):

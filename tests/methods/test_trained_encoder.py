@@ -1,13 +1,18 @@
 """A trained encoder looks at images that its run has never seen; a run is rebuilt from its folder for that."""
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hypermol.errors import ConfigError
-from hypermol.methods import configured, find_method, train, trained_encoder
+from hypermol.methods import configured, find_method, infer, rebuild, resume_inference, train, trained_encoder
 from hypermol.particles import ImageSource, Preparation, read_particles
+from hypermol.runs import Run
 from hypermol.simulation import Recipe, simulate
 
 SMALL = {
@@ -22,7 +27,7 @@ SMALL = {
 
 
 def simulated(folder: Path, seed: int, **more) -> Path:
-    simulate(Recipe.named("hinge", n=40, box=16, snr=2.0, seed=seed, **more), folder)
+    simulate(Recipe.named("hinge", box=16, snr=2.0, seed=seed, **{"n": 40, **more}), folder)
     return folder / "particles.star"
 
 
@@ -42,6 +47,37 @@ def test_looks_at_other_images_and_says_of_its_own_what_the_run_said(tmp_path: P
     small = ImageSource(read_particles(star), Preparation(box=12))
     with pytest.raises(ConfigError, match="images of 16 px; these have 12 px"):
         encoder.look_at_all(small)
+
+
+def test_a_run_on_fewer_particles_than_normalise_the_layers_can_be_rebuilt(tmp_path: Path) -> None:
+    star = simulated(tmp_path / "data", 1)
+    method = configured(find_method("cryofire"), {**SMALL, "phases.0.images": 40, "epochs": 1})
+    train(star, method, tmp_path / "run")
+    few = simulated(tmp_path / "few", 2, n=10)
+    assert rebuild(infer(tmp_path / "run", few, tmp_path / "inferred", reference=0)).map_of(3).shape == (16, 16, 16)
+
+
+def test_two_processes_infer_as_one_and_one_that_is_killed_goes_on(tmp_path: Path) -> None:
+    """Under torchrun with gloo, and after SIGKILL, through the command line: the same estimates."""
+    star = simulated(tmp_path / "data", 1)
+    method = configured(find_method("cryofire"), {**SMALL, "phases.0.images": 40, "epochs": 1})
+    train(star, method, tmp_path / "run")
+    many = simulated(tmp_path / "many", 2, n=1500)
+    command = ["-m", "hypermol", "infer", str(tmp_path / "run"), str(many), "--device", "cpu", "-o"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*two, *command, str(tmp_path / "two")], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    killed = subprocess.Popen([sys.executable, *command, str(tmp_path / "one")], env=environment)
+    while not (tmp_path / "one" / "config.toml").exists() and killed.poll() is None:
+        time.sleep(0.002)
+    killed.kill()
+    killed.wait()
+    assert not Run.open(tmp_path / "one").finished
+    one = resume_inference(tmp_path / "one").estimates()
+    for name, rows in Run.open(tmp_path / "two").estimates().items():
+        if name != "outlier":
+            np.testing.assert_allclose(rows, one[name], rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 def test_what_has_no_encoder_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypermol.networks import (
     ReferenceNorm,
     perceptron,
     poolings,
+    references_once,
     spread_outputs_,
 )
 
@@ -40,6 +41,16 @@ def test_normalised_by_the_reference_alone(shape: tuple[int, ...]) -> None:
     found = norm(x)
     torch.testing.assert_close(found[:6], batch_norm(x[:6]))
     torch.testing.assert_close(norm(torch.cat([x[:6], x[7:]]))[6:], found[7:])
+
+
+def test_references_are_told_once() -> None:
+    layers = ConvolutionalFeatures(16, 2, 4, 6)
+    images = torch.randn(20, 2, 16, 16, generator=torch.Generator().manual_seed(1))
+    wanted = layers(images)
+    with references_once(layers):
+        found = [layers(part) for part in images.split([6, 9, 5])]
+    torch.testing.assert_close(torch.cat(found), wanted)
+    torch.testing.assert_close(layers(images), wanted)  # and forgotten afterwards
 
 
 def test_filters_are_gaussians_in_real_space() -> None:

@@ -67,3 +67,14 @@ def test_the_reach_is_a_reach(seen):
     images, grid, rotation, shift = seen
     found, _, _ = search_near(images, grid, *hypotheses(rotation, shift, 60.0), NearLevels(20.0, 10.0))
     assert float((geodesic_angle_deg(found, rotation) < 5).float().mean()) < 0.5
+
+
+@pytest.mark.parametrize("considered", [1, 3])
+def test_hypotheses_far_off_are_not_searched_around(seen, considered):
+    """One of nine is near: it is among the likeliest, and what the others ask costs nothing."""
+    images, grid, rotation, shift = seen
+    two, moved = hypotheses(rotation, shift, 8.0)
+    others = [random_rotations(COUNT, torch.Generator().manual_seed(3 + index)) for index in range(7)]
+    many = torch.cat([torch.stack(others, 1), two], 1), torch.cat([shift[:, None].expand(-1, 7, -1), moved], 1)
+    found, _, _ = search_near(images, grid, *many, NearLevels(15.0, 7.5, considered=considered))
+    assert float((geodesic_angle_deg(found, rotation) < 5).float().mean()) > 0.8

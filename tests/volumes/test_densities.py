@@ -6,7 +6,7 @@ import torch
 from hypermol.errors import ConfigError
 from hypermol.imaging import Lattice, fft2, random_rotations, slice_coordinates
 from hypermol.testing import VolumeContract, small_context
-from hypermol.volumes import MapGenerator, PositiveVoxels
+from hypermol.volumes import MapGenerator, PositiveVoxels, VoxelModes
 
 
 class TestVoxels(VolumeContract):
@@ -22,6 +22,41 @@ class TestGenerator(VolumeContract):
 class TestGeneratorAlone(VolumeContract):
     def build(self):
         return MapGenerator(z_dim=3, channels=2, base="none").build(small_context())
+
+
+class TestModes(VolumeContract):
+    def build(self):
+        return VoxelModes(z_dim=2, modes=3, hidden=4).build(small_context())
+
+
+def test_modes_have_no_part_in_the_map_that_all_conformations_share():
+    """Amounts of mean 0 and variance 1 over z from 0 to 1, whatever the network; at first they are nearly cosines."""
+    volume = VoxelModes(modes=2, hidden=8).build(small_context())
+    z = ((torch.arange(4096) + 0.5) / 4096)[:, None]
+    with torch.no_grad():
+        for weight in (volume.first.weight, volume.last.weight):
+            weight.mul_(3.0)
+        amounts = volume.amounts(z)
+        torch.testing.assert_close(amounts.mean(0), torch.zeros(2), atol=0.01, rtol=0)
+        torch.testing.assert_close(amounts.std(0), torch.ones(2), atol=0.02, rtol=0)
+        shared = volume.raw(z).mean(0)
+        torch.testing.assert_close(shared, volume._voxels(3.0 * volume.map[None])[0], atol=5e-3, rtol=0)
+        for layer in (volume.first, volume.second, volume.last):
+            layer.weight.zero_()
+        torch.testing.assert_close(volume.amounts(z)[:, 0], 2**0.5 * torch.cos(torch.pi * z[:, 0]), atol=0.02, rtol=0)
+
+
+def test_motion_of_known_densities(monkeypatch):
+    """Two maps of one voxel each at different places: apart by Σ (V - V̄)² = 2 · (1/2) of n - 1 = 1, over that of V̄."""
+    volume = VoxelModes(hidden=2).build(small_context())
+    pair = torch.zeros(2, 16, 16, 16)
+    pair[0, 8, 8, 8] = pair[1, 8, 8, 9] = 1.0
+    monkeypatch.setattr(volume, "densities", lambda z: pair)
+    mean = pair.mean(0)
+    expected = 1.0 / float((mean - mean.mean()).square().sum())
+    assert float(volume.motion(torch.zeros(2, 1))) == pytest.approx(expected, rel=1e-5)
+    monkeypatch.setattr(volume, "densities", lambda z: pair[:1])
+    assert float(volume.motion(torch.zeros(1, 1))) == 0.0
 
 
 def test_densities_are_positive_inside_the_sphere_and_nothing_outside():
@@ -85,3 +120,5 @@ def test_what_does_not_fit_is_refused():
         MapGenerator().build(dataclasses.replace(small_context(), box=18))
     with pytest.raises(ConfigError, match="made from a z"):
         MapGenerator(channels=2).build(small_context()).densities(None)
+    with pytest.raises(ConfigError, match="made from a z"):
+        VoxelModes(hidden=2).build(small_context()).densities(None)

@@ -5,22 +5,25 @@ symmetry); wanted: median error of the viewing direction ≤ 10°, of unseen ima
 cores per seed, all starts counted. A start is accepted when the likelihood of images held out says that
 the map explains most of what it could; of those that ran the likeliest counts; nothing of this looks at the truth.
 one-copy: the same without the symmetrised loss; the map's correlation with its best mirror image (``plane_symmetry``)
-tells the spurious plane. two-states: `cryofire` through both phases, two states of 90 and 10 %, beside the same without
-z. decoders: seconds per step with each family of volumes. Rows that are in the result file already are not run again.
+tells the spurious plane. two-states: `cryofire` with that grid and two more that z weighs, through both phases, two
+states of 90 and 10 %, beside the same without z. decoders: seconds per step with each family of volumes. Rows that are
+in the result file already are not run again.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from hypermol.benchmarks.circumstances import ROOT, write_result
+from hypermol.benchmarks.circumstances import ROOT, fill_rows
 from hypermol.benchmarks.measure import Cost, hypermol, simulated
 from hypermol.engine import Draws, Processes
 from hypermol.maps import align_maps, read_map
@@ -30,7 +33,7 @@ from hypermol.metrics import fsc, plane_symmetry, pose_scores
 from hypermol.particles import ImageSource, Preparation, read_particles
 from hypermol.reconstruction import first_below
 from hypermol.runs import Run
-from hypermol.simulation import Truth
+from hypermol.simulation import Truth, state_scores
 
 PARTS = ("symmetrised", "one-copy", "two-states", "decoders")
 SMALL = {
@@ -47,7 +50,7 @@ SMALL = {
 runs came away from a single view of all images."""
 GRID = {**SMALL, "volume": "voxels", "volume.step": 100}
 MARCH = {"phases.0.march_start": 0.27, "phases.0.march_end": 0.6, "phases.0.cooling": 0.3}
-NETWORK = {"volume.hidden": 48, "volume.layers": 2}
+POSES_FIRST = {"phases.0.march_start": 0.27, "phases.0.march_end": 0.9, "phases.1.cooling": 0.5}
 DECODERS = {
     "voxels, real": {"volume": "voxels"},
     "voxels, hartley": {"volume": "voxels", "volume.space": "hartley"},
@@ -73,18 +76,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "amortised")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "amortised.json")
     chosen = parser.parse_args(arguments)
-    rows = json.loads(chosen.out.read_text())["rows"] if chosen.out.exists() else []
     made = {"symmetrised": _symmetrised, "one-copy": _one_copy, "two-states": _two_states, "decoders": _decoders}
     size = {"images": chosen.n, "box": chosen.box, "snr": chosen.snr, "epochs": chosen.epochs}
-    for part in chosen.parts:
-        for seed in chosen.seeds if part != "decoders" else chosen.seeds[:1]:
-            name = {"part": part, "seed": seed, **size}
-            if any(all(row.get(key) == value for key, value in name.items()) for row in rows):
-                continue
-            rows.append({**name, **made[part](chosen, seed)})
-            print(rows[-1], flush=True)
-            write_result(chosen.out, {"command": "make bench-amortised", "rows": rows})
-    print(f"written: {chosen.out}")
+    jobs = (
+        ({"part": part, "seed": seed, **size}, partial(made[part], chosen, seed))
+        for part in chosen.parts
+        for seed in (chosen.seeds if part != "decoders" else chosen.seeds[:1])
+    )
+    fill_rows(chosen.out, "make bench-amortised", jobs)
 
 
 def _data(chosen: argparse.Namespace, recipe: str, seed: int, settings: list[str], count: int) -> Path:
@@ -93,14 +92,19 @@ def _data(chosen: argparse.Namespace, recipe: str, seed: int, settings: list[str
 
 
 def _train(method: str, data: Path, run: Path, seed: int, settings: dict[str, Any]) -> Cost:
-    """Train, or go on where an earlier call was interrupted (the cost is then that of the rest)."""
+    """Train, or go on where an earlier call was interrupted (the cost is then that of the rest). The cost of a run that
+    has finished lies beside it."""
+    kept = run.with_suffix(".cost.json")
     if run.exists() and Run.open(run).finished:
-        return Cost()
+        return Cost(**json.loads(kept.read_text())) if kept.exists() else Cost()
     if run.exists():
-        return hypermol(["train", "--resume", run], run.with_suffix(".log"))
-    words = [part for key, value in settings.items() for part in ("--set", f"{key}={_said(value)}")]
-    command: list[str | Path] = ["train", data / "particles.star", "-m", method, "-o", run, "--set", f"seed={seed}"]
-    return hypermol([*command, *words], run.with_suffix(".log"))
+        cost = hypermol(["train", "--resume", run], run.with_suffix(".log"))
+    else:
+        words = [part for key, value in settings.items() for part in ("--set", f"{key}={_said(value)}")]
+        command: list[str | Path] = ["train", data / "particles.star", "-m", method, "-o", run, "--set", f"seed={seed}"]
+        cost = hypermol([*command, *words], run.with_suffix(".log"))
+    kept.write_text(json.dumps(dataclasses.asdict(cost)))
+    return cost
 
 
 def _said(value: Any) -> str:
@@ -169,18 +173,34 @@ def _errors(run: Path, truth: Truth, unseen: Truth) -> dict[str, Any]:
 
 
 def _two_states(chosen: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """cryofire on two states, half of its images seen in the phase of poses only; and the same without z."""
+    """cryofire with the grid decoder on two states, two thirds of its images seen in the phase of poses only; and the
+    same without z."""
     data = _data(chosen, "hinge", seed, ["levels=2", "populations=[0.9,0.1]"], chosen.n)
     held_out = _data(chosen, "hinge", HELD_OUT_SEED + seed, ["levels=2", "populations=[0.9,0.1]"], 1000)
-    both, row = chosen.n * chosen.epochs, dict[str, Any]()
-    for z_dim in (8, 0):
-        settings = {**SMALL, **NETWORK, "z_dim": z_dim, "phases.0.images": both // 2, "epochs": chosen.epochs // 2}
+    first, row = chosen.n * chosen.epochs * 2 // 3, dict[str, Any]()
+    for z_dim in (2, 0):
+        settings = {**GRID, **POSES_FIRST, "z_dim": z_dim, "phases.0.images": first, "epochs": chosen.epochs // 3}
         run = data.parent / f"{data.name}-cryofire-e{chosen.epochs}" / f"z{z_dim}"
         cost = _train("cryofire", data, run, seed, settings)
         own = float(Run.open(run).estimates()["log_likelihood"].mean())
         figures = {**cost.row(), "log_likelihood": round(own, 2), **explained(run, held_out)}
+        figures |= _states(run, Truth.load(data))
         row |= {f"z_dim {z_dim}, {name}": value for name, value in figures.items()}
     return row
+
+
+def _states(run: Path, truth: Truth) -> dict[str, float]:
+    """Errors of poses, and how well z tells the states apart."""
+    found = Run.open(run).estimates()
+    errors = pose_scores(found["rotation"], truth.rotation).overall.direction_deg
+    told = {"median_direction_deg": round(float(np.median(errors)), 2)}
+    if "z" in found:
+        scores = state_scores(truth, found["z"])
+        told |= {
+            "states_told_apart": round(scores.told_apart, 4),
+            "confusion_of_clusters": round(scores.clusters.error, 4),
+        }
+    return told
 
 
 def _decoders(chosen: argparse.Namespace, seed: int) -> dict[str, Any]:

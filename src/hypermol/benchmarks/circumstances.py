@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -57,3 +58,18 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor()
+
+
+def fill_rows(
+    path: Path, command: str, jobs: Iterable[tuple[Mapping[str, Any], Callable[[], Mapping[str, Any]]]]
+) -> None:
+    """Run the jobs, (what names a row, what works out the rest of it), whose rows a result file does not have yet; it
+    is written after each."""
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+    for name, job in jobs:
+        if any(all(row.get(key) == value for key, value in name.items()) for row in rows):
+            continue
+        rows.append({**name, **job()})
+        print(rows[-1], flush=True)
+        write_result(path, {"command": command, "rows": rows})
+    print(f"written: {path}")

@@ -35,7 +35,7 @@ from hypermol.reconstruction.consensus import consensus
 from hypermol.runs import Run
 from hypermol.simulation import Truth
 
-BATCH, ROUNDS, KEPT = 250, 2, (24, 12, 6, 3)
+BATCH, ROUNDS, KEPT = 500, 2, (24, 12, 6, 3)
 Poses = tuple[Tensor, Tensor]
 Find = Callable[[ScoredImages, int], Poses]
 """From some images and the place of the first, their poses."""
@@ -99,15 +99,17 @@ def _rows(chosen: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
         encoder = trained_encoder(Run.open(chosen.run))
         own = volume_to_grid(rebuild(Run.open(chosen.run)).decode(None)[0].float())
         rows = [{**label, "name": "full search, a run's map", **_measured(full(own), batches, aligned)}]
-        encoder.look(batches[0].take(torch.arange(4)))
-        began = time.process_time()
-        said = [encoder.look(batch) for batch in batches]
-        spent = time.process_time() - began
-        begin = torch.cat([s["rotation"] for s in said])[:, None], torch.cat([s["shift"] for s in said])[:, None]
-        found = _measured(_near((begin[0], begin[1] / source.pixel_size), own), batches, aligned)
-        alone = float(aligned(begin[0][:, 0].float()).median())
-        found |= {"seconds": round(found["seconds"] + spent, 2), "encoder_seconds": round(spent, 2)}
-        found["encoder_median_deg"] = round(alone, 3)
+        encoder.answers(batches[0].take(torch.arange(4)))
+        began, busy = time.monotonic(), time.process_time()
+        said = [encoder.answers(batch) for batch in batches]
+        waited, spent = time.monotonic() - began, time.process_time() - busy
+        moved = torch.cat([s.shift for s in said if s.shift is not None]) / source.pixel_size
+        begin = torch.cat([s.rotation for s in said if s.rotation is not None]), moved
+        found = _measured(_near(begin, own), batches, aligned)
+        found |= {name: round(found[name] + more, 2) for name, more in (("seconds", spent), ("wall_s", waited))}
+        found["encoder_seconds"] = round(spent, 2)
+        likeliest = torch.cat([encoder.look(batch)["rotation"] for batch in batches])
+        found["encoder_median_deg"] = round(float(aligned(likeliest).median()), 3)
         rows.append({**label, "name": "near, the run's encoder", **found})
     for row in rows:
         row["time_over_full"] = round(row["seconds"] / rows[0]["seconds"], 3)

@@ -126,6 +126,13 @@ def hypermol(
     return measured([sys.executable, "-m", "hypermol", *arguments], log, environment, limit_seconds)
 
 
+def method_words(method: str, seed: int) -> list[str]:
+    """NAME or NAME:key=value,key=value as the words of `hypermol train` that choose it."""
+    called, _, given = method.partition(":")
+    settings = [f"seed={seed}", *(setting for setting in given.split(",") if setting)]
+    return ["-m", called, *(part for setting in settings for part in ("--set", setting))]
+
+
 def simulated(
     recipe: str, data: Path, count: int, box: int, snr: float, seed: int, settings: Sequence[str] = ()
 ) -> Path:

@@ -14,7 +14,7 @@ A method is NAME, or NAME:key=value,key=value. Rows that are in the result file 
 from __future__ import annotations
 
 import argparse
-import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.measure import free_folder, hypermol, simulated
+from hypermol.benchmarks.circumstances import ROOT, fill_rows
+from hypermol.benchmarks.measure import free_folder, hypermol, method_words, simulated
 from hypermol.maps import MapAlignment, align_maps, refine_alignment
 from hypermol.methods import rebuild
 from hypermol.metrics import fsc, gain, pose_scores, resolution
@@ -59,17 +59,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "unknown-poses")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "unknown-poses.json")
     chosen = parser.parse_args(arguments)
-    rows = json.loads(chosen.out.read_text())["rows"] if chosen.out.exists() else []
     cells = [(seed, name, method) for seed in chosen.seeds for name in chosen.sets for method in chosen.methods]
-    for seed, name, method in cells:
-        problem = {"set": name, "images": chosen.n, "box": chosen.box, "tilt_pairs": chosen.tilts, "seed": seed}
-        problem |= {"snr": 0.1 if chosen.noisy else None, "method": method}
-        if any(all(row.get(key) == value for key, value in problem.items()) for row in rows):
-            continue
-        rows.append({**problem, **_row(chosen, name, method, seed), "published_px": PUBLISHED[name]})
-        print(rows[-1], flush=True)
-        write_result(chosen.out, {"command": "make bench-unknown-poses", "rows": rows})
-    print(f"written: {chosen.out}")
+    size = {"images": chosen.n, "box": chosen.box, "tilt_pairs": chosen.tilts}
+    noise = {"snr": 0.1 if chosen.noisy else None}
+    jobs = (
+        ({"set": name, **size, "seed": seed, **noise, "method": method}, partial(_row, chosen, name, method, seed))
+        for seed, name, method in cells
+    )
+    fill_rows(chosen.out, "make bench-unknown-poses", jobs)
 
 
 def _row(chosen: argparse.Namespace, name: str, method: str, seed: int) -> dict[str, Any]:
@@ -79,20 +76,18 @@ def _row(chosen: argparse.Namespace, name: str, method: str, seed: int) -> dict[
     settings += ["tilts_deg=0,45"] if chosen.tilts else []
     particles, snr = chosen.n // 2 if chosen.tilts else chosen.n, 0.1 if chosen.noisy else float("inf")
     data = simulated(name, folder / "data", particles, chosen.box, snr, seed, settings)
-    called, _, given = method.partition(":")
-    sets = [part for setting in given.split(",") if setting for part in ("--set", setting)]
     run = folder / method.replace(":", "-").replace(",", "-")
     if resumed := chosen.resume and run.exists():
         command: list[str | Path] = ["train", "--resume", run]
     else:
         run = free_folder(run)
-        command = ["train", data / "particles.star", "-m", called, "-o", run, "--set", f"seed={seed}", *sets]
+        command = ["train", data / "particles.star", "-o", run, *method_words(method, seed)]
     cost = hypermol(command, run.with_name(f"{run.name}.log"))
     row = {**cost.row(), **compared(Run.open(run), Truth.load(data), chosen.particles)}
     if resumed:  # what this call cost is not all of it
         passes = [event.get("seconds", 0) for event in Run.open(run).log() if event["event"] == "pass"]
         row |= {"resumed": True, "wall_seconds_of_all_passes": round(sum(passes), 1)}
-    return row
+    return {**row, "published_px": PUBLISHED[name]}
 
 
 def compared(run: Run, truth: Truth, count: int) -> dict[str, Any]:

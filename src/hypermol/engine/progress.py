@@ -3,50 +3,70 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from hypermol.engine.contracts import Phase
 from hypermol.engine.state import Clock
 
+UNKNOWN = 0.001
+"""Weight, beside what was timed, of the guess that half of the time goes into what no band limit makes cheaper."""
+
 
 class Forecast:
-    """Work is counted in particles, weighted by the share of pixels that the band limit leaves."""
+    """A particle costs a + b × the share of pixels that the band limit leaves: an encoder sees whole images whatever
+    the limit, a decoder the pixels that are left. a and b are fitted to the batches seen since this process began."""
 
-    def __init__(self, phases: Sequence[Phase], count: int) -> None:
-        self._phases, self._count = phases, count
+    def __init__(self, phases: Sequence[Phase], count: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._phases, self._count, self._now = phases, count, now
         self._passes = _expected_passes(phases, count)
-        self._total = sum(self._work_of_phase(i) for i in range(len(phases)))
-        self._done = 0.0
-        self._worked = 0.0
-        self._began = time.monotonic()
-        self._clock = Clock()
+        self._total = sum((self._work_of_phase(i) for i in range(len(phases))), np.zeros(2))
+        self._done, self._seen, self._worked = np.zeros(2), np.zeros((2, 2)), np.zeros(2)
+        self._last = self._now()
 
     def advance(self, clock: Clock, particles: int, progress: float) -> None:
         """Note a finished batch."""
         phase = self._phases[clock.phase]
-        self._worked += particles * _share(phase, progress)
-        done = sum(self._work_of_phase(i) for i in range(clock.phase))
-        done += sum(self._work_of_pass(phase, i) for i in range(clock.pass_index))
+        now, work = self._now(), particles * np.array([1.0, _share(phase, progress)])
+        self._seen += np.outer(work, work)
+        self._worked += work * (now - self._last)
+        self._last = now
+        done = sum((self._work_of_phase(i) for i in range(clock.phase)), np.zeros(2))
+        done += sum((self._work_of_pass(phase, i) for i in range(clock.pass_index)), np.zeros(2))
         inside = min(1.0, clock.batch * phase.batch_size / self._count)
         self._done = done + inside * self._work_of_pass(phase, clock.pass_index)
 
     @property
     def fraction(self) -> float:
-        """Between 0 and 1."""
-        return min(1.0, self._done / max(self._total, 1e-9))
+        """Of all particles, each as often as it will be seen; between 0 and 1."""
+        return min(1.0, float(self._done[0] / max(self._total[0], 1e-9)))
 
     @property
     def seconds_left(self) -> float | None:
-        """At the speed seen since this process began; None before anything was seen."""
-        if self._worked == 0:
+        """None before anything was seen."""
+        if not self._seen.any():
             return None
-        return (self._total - self._done) * (time.monotonic() - self._began) / self._worked
+        return max(0.0, float((self._total - self._done) @ self._cost()))
 
-    def _work_of_phase(self, index: int) -> float:
-        return sum(self._work_of_pass(self._phases[index], i) for i in range(self._passes[index]))
+    def _cost(self) -> np.ndarray:
+        """a and b, neither negative."""
+        particles, pixels = self._seen[0, 0], self._seen[0, 1]
+        share = pixels / particles
+        guess = np.array([1.0, -share]) * (UNKNOWN * particles) ** 0.5  # a = b × the mean share
+        found = np.linalg.solve(self._seen + np.outer(guess, guess), self._worked)
+        if found[1] < 0:
+            return np.array([self._worked[0] / particles, 0.0])
+        if found[0] < 0:
+            return np.array([0.0, self._worked[1] / self._seen[1, 1]])
+        return found
 
-    def _work_of_pass(self, phase: Phase, index: int) -> float:
-        return self._count * _share(phase, (index + 0.5) / phase.passes)
+    def _work_of_phase(self, index: int) -> np.ndarray:
+        return sum((self._work_of_pass(self._phases[index], i) for i in range(self._passes[index])), np.zeros(2))
+
+    def _work_of_pass(self, phase: Phase, index: int) -> np.ndarray:
+        """Particles, and particles times their share of the pixels."""
+        return self._count * np.array([1.0, _share(phase, (index + 0.5) / phase.passes)])
 
 
 def _expected_passes(phases: Sequence[Phase], count: int) -> list[int]:

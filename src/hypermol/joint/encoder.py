@@ -16,6 +16,7 @@ from hypermol.networks import (
     GaussianFilters,
     normalised_perceptron,
     perceptron,
+    references_once,
     shrink_output_,
     spread_outputs_,
 )
@@ -28,6 +29,8 @@ Z_DRAWN = "drawn z"
 Z_HEAD = "z_head"
 REFERENCES = 64
 """Images by which the layers of an encoder are normalised."""
+CACHED = 2**20
+"""Numbers of the widest layer that a processor works on at once where no gradient is asked: what its caches hold."""
 
 
 @register("pose", "encoder")
@@ -143,13 +146,21 @@ class EncoderNetwork(nn.Module):
 
     def _features(self, images: Tensor, lattice: Lattice) -> tuple[Tensor, Tensor]:
         """Of the reference [r, f], and of some images."""
-        reference = torch.view_as_complex(self.reference)[:, : lattice.size]
-        together = torch.cat([reference, images.flatten(0, -2)])
-        pixels = packed_to_images(self.filters(together, lattice.k), lattice)
-        with torch.autocast(pixels.device.type, dtype=torch.bfloat16, enabled=self.autocast):
-            found = self.shared(self.convolutions(pixels))
-        own, others = found.float().tensor_split([len(reference)])
+        reference, others = torch.view_as_complex(self.reference)[:, : lattice.size], images.flatten(0, -2)
+        if torch.is_grad_enabled() or others.is_cuda:
+            found = self._layers(torch.cat([reference, others]), lattice)
+            own, others = found.tensor_split([len(reference)])
+        else:
+            with references_once(self.convolutions, self.shared):
+                own = self._layers(reference, lattice)
+                rows = max(1, CACHED // (self.convolutions.channels * lattice.box**2))
+                others = torch.cat([self._layers(part, lattice) for part in others.split(rows)])
         return own, others.unflatten(0, images.shape[:-1])
+
+    def _layers(self, images: Complex[Tensor, "n p"], lattice: Lattice) -> Float[Tensor, "n f"]:
+        pixels = packed_to_images(self.filters(images, lattice.k), lattice)
+        with torch.autocast(pixels.device.type, dtype=torch.bfloat16, enabled=self.autocast):
+            return self.shared(self.convolutions(pixels)).float()
 
     def infer(self, images: Complex[Tensor, "b h p"], batch: Any, draws: Any, rows: dict[str, Tensor]) -> Hypotheses:
         """As many hypotheses for each of H images of a particle that were made ready as there are heads."""

@@ -273,7 +273,7 @@ class Composition:
         return ("z",) if getattr(self.pose, "compares_clusters", False) and not self._z_moves else ()
 
     def _initial(self, model: Model, context: BuildContext) -> State:
-        data = {"box": context.box, "pixel_size": context.pixel_size, "points": context.points}
+        data = {"box": context.box, "pixel_size": context.pixel_size, "points": context.points, "count": context.count}
         state = State(tensors=initial_tensors(model), data=data, clock=Clock())
         if self._z_moves:
             shape = (context.count, self.conformation.z_dim)

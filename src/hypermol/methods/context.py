@@ -49,7 +49,7 @@ def stored_context(run: Run, state: State) -> BuildContext:
     return BuildContext(
         box=box,
         pixel_size=float(state.data["pixel_size"]),
-        count=int(run.config["input"]["count"]),
+        count=int(state.data.get("count", run.config["input"]["count"])),  # of the particles learned from
         points=int(state.data["points"]),
         signal_amplitude=blank,
         noise_amplitude=blank,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hypermol.engine import Contribution, Draws, Phase, State, Step
-from hypermol.engine.gradient import PREFIX, GradientStep, initial_tensors
+from hypermol.engine.gradient import PREFIX, Adam, GradientStep, initial_tensors
 from hypermol.errors import ConvergenceError
 from hypermol.methods.game_watch import Watch, after_turn, fresh, judged_anew, noted
 from hypermol.methods.players import Players, Side
@@ -33,13 +33,21 @@ class Game:
     watch: Watch = dataclasses.field(default_factory=Watch)
 
     def __post_init__(self) -> None:
-        self._steps = [(self._step("critic", stage), self._step("maker", stage)) for stage in range(self.stages)]
+        settings, stages = self.settings, range(self.stages)
+        shared = tuple(f"volume.{name}" for name in getattr(settings.volume, "shared", ()))
+        self._critics = [self._step("critic", stage, ("critic",), settings.critic_update) for stage in stages]
+        self._makers = [self._step("maker", stage, ("volume",), settings.update) for stage in stages]
+        self._still = [self._step("maker", stage, shared, settings.update) for stage in stages] if shared else []
 
-    def _step(self, side: Side, stage: int) -> Step:
-        settings = self.settings
-        adam = settings.critic_update if side == "critic" else settings.update
-        moving = ("critic",) if side == "critic" else ("volume",)
-        return GradientStep(self.players(side, stage, 0), adam, moving, rate=settings.rate).step()
+    def _step(self, side: Side, stage: int, moving: tuple[str, ...], adam: Adam) -> Step:
+        return GradientStep(self.players(side, stage, 0), adam, moving, rate=self.settings.rate).step()
+
+    def _of(self, side: Side, state: State, stage: int) -> Step:
+        """What moves that side now."""
+        if side == "critic":
+            return self._critics[stage]
+        still = self._still and self._progress(state) < self.settings.still
+        return (self._still if still else self._makers)[stage]
 
     def begun(self, attempt: int) -> dict[str, Tensor]:
         """Parameters of both sides at the start of an attempt."""
@@ -54,8 +62,8 @@ class Game:
     def phase(self, passes: int, batch_size: int) -> Phase:
         """Turns until there have been enough; ``passes`` are an upper limit. Steps state no norm of their update: a new
         critic's grows a thousandfold until its penalty holds it, and is no fault."""
-        critic = Step(self._contribution(0), self._judged, self.settings.critic_steps)
-        maker = Step(self._contribution(1), self._made)
+        critic = Step(self._contribution("critic"), self._judged, self.settings.critic_steps)
+        maker = Step(self._contribution("maker"), self._made)
         return Phase("game", (critic, maker), passes, batch_size, converged=self._over)
 
     def _over(self, state: State) -> bool:
@@ -70,12 +78,12 @@ class Game:
         clock = dataclasses.replace(state.clock, progress=progress)
         return dataclasses.replace(state, clock=clock), *self.bands(progress)
 
-    def _contribution(self, place: int) -> Callable[[State, Any, Draws], Contribution]:
+    def _contribution(self, side: Side) -> Callable[[State, Any, Draws], Contribution]:
         def contribute(state: State, batch: Any, draws: Draws) -> Contribution:
             if self._over(state):  # the rest of the last pass
                 return Contribution()
             seen, band, stage = self._at(state)
-            found = self._steps[stage][place].contribute(seen, batch.limit(band), draws)
+            found = self._of(side, state, stage).contribute(seen, batch.limit(band), draws)
             told = {name: torch.as_tensor(value).double() for name, value in found.info.items() if name != "loss"}
             return dataclasses.replace(
                 found, totals={**found.totals, **told}, info={**told, "shells": band * len(batch.particle)}
@@ -88,7 +96,7 @@ class Game:
         if not totals:
             return state
         seen, _, stage = self._at(state)
-        state = self._steps[stage][0].apply(seen, totals)
+        state = self._of("critic", state, stage).apply(seen, totals)
         game = noted(state.data[GAME], **_means(totals, "gap", "slope"))
         return dataclasses.replace(state, data={**state.data, GAME: game})
 
@@ -98,7 +106,7 @@ class Game:
         if not totals:
             return state
         seen, _, stage = self._at(state)
-        state = self._steps[stage][1].apply(seen, totals)
+        state = self._of("maker", state, stage).apply(seen, totals)
         self._averaged(state)
         game = after_turn(noted(state.data[GAME], **_means(totals, "apart")))
         if (fault := self.watch.fault(game)) is not None:

@@ -47,6 +47,11 @@ class LikelihoodFree:
     critic: ConvolutionalCritic = ConvolutionalCritic()  # noqa: RUF009
     update: Adam = PLAYING
     critic_update: Adam = PLAYING
+    motion_price: Annotated[
+        NonNegative,
+        "price on what tells conformations apart, per power of their mean: no image ties their frames, which drift "
+        "apart without one (ours; the paper: 0)",
+    ] = 0.0
     turns: Annotated[Count, "updates of the maker"] = 3000
     critic_steps: Annotated[Count, "updates of the critic before each of the maker (CryoGAN: 4)"] = 4
     batch_size: Annotated[Count, "real images, and as many made ones, per update (CryoGAN: 8)"] = 32
@@ -54,6 +59,9 @@ class LikelihoodFree:
     band_end: Annotated[Share, "share of Nyquist at which it ends; what lies beyond is noise to a critic"] = 0.7
     march_end: Annotated[Share, "share of the turns after which the resolution is full"] = 0.5
     stages: Annotated[Count, "critics, one after the other, each for a finer band in larger images"] = 2
+    still: Annotated[Portion, "share of the turns, at the start, in which only what all conformations share moves"] = (
+        0.0
+    )
     cooling: Annotated[Portion, "share of the turns, at the end, in which both learning rates fall to 0"] = 0.3
     average: Annotated[Decay, "memory of the running mean of the maker's parameters, which are the result"] = 0.99
     restarts: Annotated[Dimension, "new beginnings at most, where a game is lost"] = 2
@@ -97,6 +105,8 @@ class LikelihoodFree:
                 f"{self.name}: the volume ({self.volume.kind}) has z_dim = {self.volume.z_dim}, the conformation "
                 f"({self.conformation.kind}) {self.conformation.z_dim}; z_dim alone sets both"
             )
+        if self.motion_price and not self.volume.z_dim:
+            raise ConfigError(f"{self.name}: motion_price = {self.motion_price:g} needs conformations; z_dim is 0")
         if self.band_end < self.band_start:
             raise ConfigError(f"{self.name}: band_end = {self.band_end:g} lies before band_start = {self.band_start:g}")
 
@@ -133,7 +143,8 @@ class LikelihoodFree:
             pose, conformation = self.pose.build(context), self.conformation.build(context)
             torch.manual_seed(generator(context.seed, "critic", attempt, stage).initial_seed())
             critic = self.critic.build(box)
-        return Players(side, volume, pose, conformation, critic, self.objective, box, self.contrast_spread)
+        prices = self.contrast_spread, self.motion_price
+        return Players(side, volume, pose, conformation, critic, self.objective, box, *prices)
 
     def game(self, context: BuildContext) -> Game:
         """The game for these data."""

@@ -20,6 +20,8 @@ from hypermol.shapes import Float
 NEAR_DEG = 30.0
 SAME_DEG, COLLAPSED, UNEVEN, POLE_DEG = 20.0, 0.3, 0.5, 5.0
 FEWEST_POSES, COMPARED = 200, 1500
+AT_ONCE = 4096
+"""Views that are held against all axes at once."""
 SIGMAS, TOLD = 6.0, 0.2
 TRY_AGAIN = (
     "try another seed (--set seed=1), a lower resolution to begin with, for an encoder a smaller learning rate or more "
@@ -110,10 +112,13 @@ def pose_in_z(z: Float[np.ndarray, "n d"], rotation: Float[np.ndarray, "n 3 3"])
 
 def crowded_views(rotation: Float[Tensor, "n 3 3"], group: Float[Tensor, "g 3 3"] | None = None) -> str | None:
     """Where most particles are seen along one axis, each in all its equal poses."""
-    view, axes = rotation[:, 2].double(), directions(3).to(rotation.device)
-    if group is not None:
-        view = torch.einsum("ni,gij->gnj", view, group.to(view)).flatten(0, 1)
-    share = ((view @ axes.T).abs() >= math.cos(math.radians(NEAR_DEG))).double().mean(0)
+    axes = directions(3).to(rotation.device)
+    equal = torch.eye(3)[None] if group is None else group
+    near = axes.new_zeros(len(axes))
+    for view in rotation[:, 2].double().split(AT_ONCE // len(equal) + 1):
+        turned = torch.einsum("ni,gij->gnj", view, equal.to(view)).flatten(0, 1)
+        near += ((turned @ axes.T).abs() >= math.cos(math.radians(NEAR_DEG))).sum(0)
+    share = near / (len(rotation) * len(equal))
     most, at = float(share.max()), axes[int(share.argmax())].tolist()
     if most < CROWDED:
         return None

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hypermol.engine import RunStore, choose_device
+from hypermol.engine import choose_device
 from hypermol.errors import ConfigError
 from hypermol.maps import read_map, write_map
 from hypermol.methods.context import stored_context
 from hypermol.methods.near import NearbyImages
-from hypermol.methods.record import run_method
+from hypermol.methods.record import finished_state, run_method
 from hypermol.runs import Run
 
 
@@ -79,9 +79,7 @@ def rebuild(run: Run, device: str = "auto", own_maps: bool = False) -> Trained:
 
     Raises ConfigError where the run has not finished.
     """
-    state = RunStore(run).latest() if run.finished else None
-    if state is None:
-        raise ConfigError(f"{run.path} has not finished; continue it with `hypermol train --resume {run.path}`")
+    state = finished_state(run)
     where, _ = choose_device(device)
     method = run_method(run)
     context = stored_context(run, state)

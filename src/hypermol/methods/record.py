@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from hypermol import __version__
-from hypermol.errors import DataError
+from hypermol.engine import RunStore, State
+from hypermol.errors import ConfigError, DataError
 from hypermol.methods.catalogue import METHODS
 from hypermol.methods.given import Given
 from hypermol.particles import Particles, Preparation, optics_of
@@ -34,6 +35,14 @@ def run_method(run: Run) -> Any:
     METHODS.built_in()  # registers the kinds of this folder
     data = dict(run.config["method"])
     return from_dict(str(data.pop("room")), data)
+
+
+def finished_state(run: Run) -> State:
+    """What a run ended with, on the CPU. Raises ConfigError where it has not finished."""
+    state = RunStore(run).latest() if run.finished else None
+    if state is None:
+        raise ConfigError(f"{run.path} has not finished; continue it with `hypermol train --resume {run.path}`")
+    return state
 
 
 def run_preparation(run: Run) -> Preparation:

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hypermol.engine import Draws, RunStore, State, choose_device
+from hypermol.engine import Draws, State, choose_device
 from hypermol.errors import ConfigError
 from hypermol.methods.context import stored_context
+from hypermol.methods.field_search import called
 from hypermol.methods.reading import POSE, looked_at
-from hypermol.methods.record import run_method
+from hypermol.methods.record import finished_state, run_method
+from hypermol.posteriors import Hypotheses
 from hypermol.runs import Run
 from hypermol.specs import BuildContext
 
@@ -43,6 +45,13 @@ class TrainedEncoder:
         outcome = looked_at(self.model, self.state, batch, draws)
         return {name: row for name, row in outcome.rows.items() if name in ESTIMATES}
 
+    def answers(self, batch: Any) -> Hypotheses:
+        """All that the encoder offers, of every copy and head: no volume is asked which of them is right."""
+        draws = Draws(0, (0, 0, 0), batch.size, 0, batch.size, batch.images.device)
+        with torch.no_grad():
+            found: Hypotheses = called(self.model.pose, self.state, "pose.")(batch, draws, {})
+        return found
+
     def look_at_all(self, source: Any, batch_size: int = 256) -> dict[str, Tensor]:
         """The same of every particle of a source (``particles.ImageSource``), in its order, on the CPU."""
         found: dict[str, list[Tensor]] = {}
@@ -55,9 +64,7 @@ class TrainedEncoder:
 def trained_encoder(run: Run, device: str = "auto") -> TrainedEncoder:
     """The encoder of a finished run. Raises ConfigError where it has not finished, or its method has no encoder of
     poses (``joint.AmortisedEncoder``)."""
-    state = RunStore(run).latest() if run.finished else None
-    if state is None:
-        raise ConfigError(f"{run.path} has not finished; continue it with `hypermol train --resume {run.path}`")
+    state = finished_state(run)
     method = run_method(run)
     if getattr(getattr(method, "pose", None), "kind", "") not in ("encoder", "polished-encoder"):
         raise ConfigError(

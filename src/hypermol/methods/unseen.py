@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hypermol.engine import Draws, RunStore, State
+from hypermol.engine import Draws, State
 from hypermol.errors import ConfigError
 from hypermol.kernels import slice_grid, volumes_to_grid
 from hypermol.methods.context import stored_context
-from hypermol.methods.record import run_method
+from hypermol.methods.record import finished_state, run_method
 from hypermol.objectives import predicted_images
 from hypermol.posteriors import Hypotheses
 from hypermol.runs import Run
@@ -56,9 +56,7 @@ def unseen_of(run: Run, device: torch.device, z_steps: int = 0) -> tuple[Unseen,
 
     Raises ConfigError where the run has not finished, or its method cannot do this; the message says what can.
     """
-    state = RunStore(run).latest() if run.finished else None
-    if state is None:
-        raise ConfigError(f"{run.path} has not finished; continue it with `hypermol train --resume {run.path}`")
+    state = finished_state(run)
     method, state = run_method(run), state.to(device)
     if not hasattr(method, "unseen"):
         raise ConfigError(

@@ -6,6 +6,7 @@ from hypermol.networks.convolution import (
     normalised_perceptron,
     perceptron,
     poolings,
+    references_once,
     shrink_output_,
     spread_outputs_,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "normalised_perceptron",
     "perceptron",
     "poolings",
+    "references_once",
     "shrink_output_",
     "spread_outputs_",
 ]

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
 
 from torch import Tensor
 
-from hypermol.objectives.likelihood import divergence_weight
+from hypermol.objectives.likelihood import EvidenceLowerBound, divergence_weight
 from hypermol.posteriors import Hypotheses
-from hypermol.specs import NonNegative, register
+from hypermol.specs import register
 
 
 @register("objective", "symmetrised")
 @dataclasses.dataclass(frozen=True)
-class SymmetrisedLikelihood:
-    """-log p under the likeliest hypothesis + β × divergence of that hypothesis's z from its prior.
-
-    ``beta`` and ``price`` as in ``EvidenceLowerBound``; they do nothing where z is a point.
-    """
-
-    beta: Annotated[
-        NonNegative | None,
-        "weight of z's divergence from its prior; 1: the bound itself; unset: cryoDRGN's, 1/(2 z_dim)",
-    ] = None
-    price: Annotated[NonNegative, "factor of beta"] = 1.0
+class SymmetrisedLikelihood(EvidenceLowerBound):
+    """-log p under the likeliest hypothesis + β × divergence of that hypothesis's z from its prior; β does nothing
+    where z is a point."""
 
     words = "likelihood of the best copy"
 

@@ -31,7 +31,6 @@ from hypermol.poses.scored import ScoredImages, cut
 from hypermol.posteriors import Hypotheses
 from hypermol.shapes import Bool, Complex, Float, Int
 
-_DEGREES_TIMES_SHELLS = 31.0
 KEPT = (24, 12, 6, 4)
 _PRODUCT_NUMBERS = 1 << 26  # of all rotations × shifts × images that are held at a time
 
@@ -239,6 +238,11 @@ def shift_grid(reach: float, step: float, like: Tensor) -> Float[Tensor, "t 2"]:
 def order_for(band_limit: int) -> int:
     """The rotation grid whose steps are about as fine as ``band_limit`` shells can tell apart: 30° / shells."""
     order = 0
-    while spacing_deg(order) > _DEGREES_TIMES_SHELLS / band_limit:
+    while spacing_deg(order) > resolved_deg(band_limit):
         order += 1
     return order
+
+
+def resolved_deg(band_limit: int) -> float:
+    """The smallest turn, about, that ``band_limit`` shells can tell from none."""
+    return 31.0 / band_limit

@@ -51,6 +51,10 @@ def family_figures(maps: Tensor, truth: Truth) -> tuple[dict[str, dict[str, Any]
     distance = fsccc_distance(found_matrix, true_matrix)
     how = f"root mean square difference of the FSCCC matrices of {len(maps)} maps over that of all ones: 0 the truth"
     figures["FSCCC error"] = _figure(distance.share, "", how)
+    how = (
+        "root mean square difference from 1 of the true FSCCC matrix, off its diagonal: what a family that is still has"
+    )
+    figures["FSCCC error of all ones, absolute"] = _figure(distance.all_ones, "", how)
     for name, share in zip(("first", "last"), shares_of_ends(true_matrix)):
         figures[f"true maps like the {name} one"] = _figure(100 * share, "%", "by FSCCC with the ends")
     return figures, {"fsccc": found_matrix.numpy(), "fsccc_true": true_matrix.numpy()}

@@ -9,6 +9,7 @@ from hypermol.volumes.field import FieldVolume, FourierField
 from hypermol.volumes.fourier_net import FourierNet, FourierNetVolume
 from hypermol.volumes.generator import GeneratedVolume, MapGenerator
 from hypermol.volumes.positive_voxels import PositiveVoxels, PositiveVoxelVolume
+from hypermol.volumes.voxel_modes import ModeVolume, VoxelModes
 from hypermol.volumes.voxels import VoxelGrid, VoxelVolume
 
 __all__ = [
@@ -23,10 +24,12 @@ __all__ = [
     "GeneratedVolume",
     "HarmonicBasis",
     "MapGenerator",
+    "ModeVolume",
     "PositiveVoxelVolume",
     "PositiveVoxels",
     "Volume",
     "VoxelGrid",
+    "VoxelModes",
     "VoxelVolume",
     "coarse_map",
     "half_ball",

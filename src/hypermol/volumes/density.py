@@ -42,6 +42,13 @@ class DensityVolume(Volume):
         positivity and support as Gupta et al. (2021) ask of a map, but with derivatives everywhere."""
         return self.unit * self.sphere * softplus(self.raw(z) + START, SHARPNESS)
 
+    def motion(self, z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+        """Power of what tells the densities at n different z apart, in units of that of their mean (0 of one z)."""
+        found = self.densities(z).flatten(1)
+        mean = found.mean(0)
+        apart = (found - mean).square().sum() / max(len(z) - 1, 1)
+        return apart / (mean - mean.mean()).square().sum()
+
     def values(self, k: Float[Tensor, "n p 3"], z: Float[Tensor, "n d"] | None) -> Complex[Tensor, "n p"]:
         """V(k, z); see Volume."""
         if len(k) == 0:

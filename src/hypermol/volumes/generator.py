@@ -43,6 +43,11 @@ class MapGenerator:
 
     words = "convolutional generator of maps"
 
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Parameters that have no part in what tells conformations apart."""
+        return ("voxels",) if self.base == "voxels" else ()
+
     def build(self, context: BuildContext) -> GeneratedVolume:
         """The network, its fixed tensors drawn by the run's seed. Raises ConfigError for a box that is no multiple of
         4 px."""

@@ -24,6 +24,7 @@ class PositiveVoxels:
     z_dim: Annotated[Literal[0], "no z"] = 0
 
     words = "voxels in real space, never negative"
+    shared = ("voxels",)
 
     def build(self, context: BuildContext) -> PositiveVoxelVolume:
         """A faint uneven ball, by the run's seed."""

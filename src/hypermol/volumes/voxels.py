@@ -33,6 +33,10 @@ class VoxelGrid:
         Positive,
         "how far a learning rate of 1 moves a number, in typical sizes of the molecule's: a grid learns faster",
     ] = 20.0
+    principal: Annotated[
+        Positive,
+        "typical size of a principal map, as a share of the mean's: its numbers move so much less far",
+    ] = 0.2
     radius: Annotated[Positive, "of the ball that holds the molecule (real), as a share of the box"] = 0.45
 
     @property
@@ -46,7 +50,7 @@ class VoxelGrid:
 
 
 class VoxelVolume(Volume):
-    """The working part of a ``VoxelGrid``. ``numbers``: [1 + d, …], in units of ``step`` × the typical size."""
+    """The working part of a ``VoxelGrid``. ``numbers``: [1 + d, …], in units of ``step`` × each map's size."""
 
     inside: Tensor
     unit: Tensor
@@ -63,8 +67,9 @@ class VoxelVolume(Volume):
         density = (2 * power * len(k) / box**3 / float(ball.sum())) ** 0.5  # Parseval: Σ v² = Σ |V|² / D³
         start = START * density * torch.randn(1 + spec.z_dim, box, box, box) * ball
         self.register_buffer("inside", ball if real else torch.ones(()))
-        self.register_buffer("unit", torch.tensor(spec.step * (density if real else power**0.5), dtype=torch.float32))
-        self.numbers = nn.Parameter((start if real else hartley_grid(start)) / self.unit)
+        size = torch.tensor([1.0] + [spec.principal] * spec.z_dim)[:, None, None, None]
+        self.register_buffer("unit", spec.step * (density if real else power**0.5) * size)
+        self.numbers = nn.Parameter((start if real else hartley_grid(start)) * size / self.unit)
 
     def values(self, k: Float[Tensor, "n p 3"], z: Float[Tensor, "n d"] | None) -> Complex[Tensor, "n p"]:
         """V(k, z); see Volume. The slices of each grid are weighted by z, so that grids are read once for all z."""

@@ -24,12 +24,14 @@ from hypermol.errors import ConfigError
 from hypermol.maps import read_map
 from hypermol.particles.cryodrgn import read_arrays
 
-Program = Literal["train_vae", "train_dec", "abinit", "backproject_voxel"]
+Program = Literal["train_vae", "train_dec", "abinit", "abinit_het_old", "backproject_voxel"]
+ABINITIO: tuple[Program, ...] = ("abinit", "abinit_het_old")
 DECODER = ["--dim", "256", "--layers", "3"]
 SMALL = {
     "train_vae": ["--enc-dim", "256", "--dec-dim", "256", "--enc-layers", "3", "--dec-layers", "3"],
     "train_dec": DECODER,
     "abinit": DECODER,
+    "abinit_het_old": [],  # 3×256 is its default
 }
 """Its default of 3×1024 takes about 0.3 s per image and pass on two cores."""
 EPOCHS = {"tiny": 2, "small": 20, "paper": 20}
@@ -38,8 +40,8 @@ Z = 8
 
 @dataclass(frozen=True)
 class CryoDrgn:
-    """One of its programs: train_vae (encoder), train_dec (autodecoder), abinit (poses too; cryoDRGN-AI), and
-    backproject_voxel (one map)."""
+    """One of its programs: train_vae (encoder), train_dec (autodecoder), abinit (poses too; cryoDRGN-AI),
+    abinit_het_old (poses by search: cryoDRGN2), and backproject_voxel (one map)."""
 
     name: str
     program: Program
@@ -54,9 +56,9 @@ class CryoDrgn:
         """Where it is not installed, or lacks the poses or the CTF that it needs."""
         if _version() is None:
             return "is not installed; `make peers` installs it, or set HYPERMOL_CRYODRGN to its bin folder"
-        if self.program != "abinit" and not task.given.pose:
+        if self.program not in ABINITIO and not task.given.pose:
             return "needs poses, which are hidden"
-        if self.program == "abinit" and task.given.pose:
+        if self.program in ABINITIO and task.given.pose:
             return "finds poses; it takes part where they are hidden (--hide pose)"
         if len(task.truth.image_particle) != task.truth.count:
             return "takes one image per particle here"
@@ -70,6 +72,8 @@ class CryoDrgn:
         if self.program == "backproject_voxel":
             return ["--no-fsc-vals"]
         networks = [] if torch.cuda.is_available() else SMALL[self.program]
+        if self.program == "abinit_het_old" and task.truth.box < 64:  # its shells, 12 to 32, must lie in the image
+            networks = [*networks, "--l-start", str(task.truth.box // 4), "--l-end", str(task.truth.box // 2)]
         epochs = EPOCHS[task.tier]
         return ["-n", str(epochs), "--seed", str(task.seed), "--zdim", str(Z), "--no-analysis", *networks]
 
@@ -116,5 +120,5 @@ def _version() -> str | None:
     return "unknown"
 
 
-PROGRAMS: tuple[Program, ...] = ("train_vae", "train_dec", "abinit", "backproject_voxel")
+PROGRAMS: tuple[Program, ...] = ("train_vae", "train_dec", *ABINITIO, "backproject_voxel")
 CRYODRGN_ENTRANTS = tuple(CryoDrgn(f"cryodrgn-{program}", program) for program in PROGRAMS)
