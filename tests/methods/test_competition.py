@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from hypermol.engine import Processes
+from hypermol.engine import Processes, State
 from hypermol.imaging import shift_phase, slice_coordinates
 from hypermol.kernels import slice_grid, volume_to_grid
+from hypermol.maps import other_hand
 from hypermol.methods import Conduct, configured, find_method
+from hypermol.methods.abinitio_steps import BELOW, Steps
 from hypermol.methods.competition import (
     best_pose,
     chosen,
@@ -28,11 +30,11 @@ def posed(tmp_path_factory):
     simulate(Recipe(name="homogeneous", n=60, box=24, snr=0.5, seed=4, shift_px=1.5), folder)
     particles = read_particles(folder / "particles.star")
     job = make_ready(particles, configured(find_method("abinitio"), {}), Preparation(), 0, Conduct(), Processes())
-    return job.source.load(torch.arange(60)).to("cpu"), Truth.load(folder)
+    return job.source.load(torch.arange(60)).to("cpu"), Truth.load(folder), job.context
 
 
 def test_what_is_unexplained_is_the_sum_over_pixels(posed):
-    batch, truth = posed
+    batch, truth, _ = posed
     low, grid = batch.limit(8), volume_to_grid(0.7 * truth.map(0).float())
     found = unexplained(low, grid, low.rotation, low.shift)
     slices = slice_grid(grid, slice_coordinates(low.lattice.k, low.rotation), 24)[..., 0]
@@ -46,7 +48,7 @@ def test_what_is_unexplained_is_the_sum_over_pixels(posed):
 
 
 def test_the_true_map_leaves_noise_and_half_of_it_a_quarter_of_its_power(posed):
-    batch, truth = posed
+    batch, truth, _ = posed
     low, map_ = batch.limit(6), truth.map(0).float()
     none, half, whole = (
         (lambda sums: sums[0][2:] / sums[1][2:])(unexplained(low, volume_to_grid(s * map_), low.rotation, low.shift))
@@ -94,3 +96,26 @@ def test_the_best_map_and_pose():
     label, pose = best_pose(value)
     assert label.tolist() == [0, 1]
     assert pose.tolist() == [1, 0]
+
+
+def test_images_are_compared_with_the_classes_they_liked_before(posed):
+    batch, truth, context = posed
+    map_ = truth.map(0).float()
+    steps = Steps(configured(find_method("classify-abinitio"), {}), context, classes=3)
+    maps = torch.stack([map_, 0.5 * other_hand(map_), torch.randn_like(map_) * map_.std()])
+    state = State({"maps": maps}, {}, {"band": 6})
+    every = steps.climb(state, batch, None, last=2)
+    first = batch.half == 0
+    assert not bool(every.rows[BELOW][~first].any())
+    assert bool((every.rows[BELOW][first].max(1).values == 0).all())
+    known = {BELOW: every.rows[BELOW].clone()}
+    known[BELOW][first] = torch.tensor([-1.0, 0.0, -2.0])  # as if all of them had liked the second map best
+    one = steps.climb(State(state.tensors, known, state.data), batch, None, last=2, classes=1)
+    torch.testing.assert_close(one.rows[BELOW][first], known[BELOW][first])  # the others are as they were
+    two = steps.climb(State(state.tensors, known, state.data), batch, None, last=2, classes=2)
+    assert bool((two.rows[BELOW][first][:, 2] == -2).all())
+    torch.testing.assert_close(two.rows[BELOW][first][:, :2].max(1).values, torch.zeros(int(first.sum())))
+    assert float(two.info["nll"]) <= float(one.info["nll"])
+    unseen = {BELOW: torch.zeros_like(known[BELOW])}
+    again = steps.climb(State(state.tensors, unseen, state.data), batch, None, last=2, classes=1)
+    torch.testing.assert_close(again.rows[BELOW], every.rows[BELOW])

@@ -120,8 +120,11 @@ def compared(run: Run, truth: Truth, count: int) -> dict[str, Any]:
 
 
 def _own(map_: Tensor, exact: Tensor, frame: MapAlignment, truth: Truth) -> MapAlignment:
-    """From the common frame where the motion is continuous or in many steps; of few states each may have its own."""
-    return refine_alignment(map_, exact, frame) if as_order(truth) else align_maps(map_, exact)
+    """From the common frame where the motion is continuous or in many steps; of few states each may have its own, and
+    its own hand where there are no tilts: images of other states say nothing of it."""
+    if as_order(truth):
+        return refine_alignment(map_, exact, frame)
+    return align_maps(map_, exact, either_hand=truth.shift.shape[1] == 2)
 
 
 def _resolution(curve: Tensor) -> float:

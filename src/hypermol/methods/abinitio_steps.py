@@ -27,13 +27,16 @@ FIRST_BAND = 6
 JUDGED = 2000  # particles, of both halves, by which the starts are told apart
 FOUND, MISFIT = "found-", "misfit"
 LEAST_SHARE = 0.01  # of an image: poses and classes that are less likely are left out of the sums
+BELOW = "below"
 
 
 @dataclasses.dataclass
 class Steps:
     """State: maps [K, b, b, b] of the present start, in a box as small as its band allows; sums, what they are solved
     from; found-0 …: the maps of the starts that are over; data: band. Of several classes also misfit [S] and
-    head_start [K] (``competition``). ``settings``: an ``AbInitio``, or what has its fields; ``classes``: K."""
+    head_start [K] (``competition``), and in the table below [N, K], log-likelihood of each particle's best pose in each
+    class beside that in its best class when it was last looked at, 0 where it never was. ``settings``: an ``AbInitio``,
+    or what has its fields; ``classes``: K."""
 
     settings: Any
     context: BuildContext
@@ -55,7 +58,8 @@ class Steps:
     def anew(self, state: State, number: int) -> State:
         """Start ``number``, from nothing; the maps of the one before are kept."""
         tensors = self._with_found(state, number - 1)
-        return State(tensors, state.table, {**state.data, "band": self._band(self.settings.first_shells)})
+        table = {name: torch.zeros_like(rows) if name == BELOW else rows for name, rows in state.table.items()}
+        return State(tensors, table, {**state.data, "band": self._band(self.settings.first_shells)})
 
     def sharper(self, state: State) -> State:
         """More shells: sums begin again, on a finer grid."""
@@ -78,24 +82,35 @@ class Steps:
         return self._inserted(state, used, rotation, rotation.new_zeros(len(rows), 2), share)
 
     def climb(
-        self, state: State, batch: Any, draws: Draws, last: int | None = None, equally: bool = False
+        self,
+        state: State,
+        batch: Any,
+        draws: Draws,
+        last: int | None = None,
+        equally: bool = False,
+        classes: int | None = None,
     ) -> Contribution:
         """Images of half set 1 where the present maps say that they look from, in every class by its share. ``last``:
-        order of the finest grid of rotations; ``equally``: classes have head starts that give each as many images."""
-        seen = batch.take(torch.nonzero(batch.half == 0)[:, 0])
+        order of the finest grid of rotations; ``equally``: classes have head starts that give each as many images;
+        ``classes``: only so many are tried, those in which an image was likeliest when it was last looked at."""
+        rows = torch.nonzero(batch.half == 0)[:, 0]
+        seen = batch.take(rows)
         used = self._compared(state, seen)
-        found = [self._searched(state, used, grid, last) for grid in self._grids(state)]
-        likely = value = torch.stack([one.log_likelihood for one in found], 1)
+        before = self._below(state, used)
+        hoped = _likeliest(before, classes)
+        rotation, shift_px, likely = self._in_classes(state, used, last, hoped)
+        value = likely
         if equally and "head_start" in state.tensors:
             value = value + state.tensors["head_start"].to(value)[:, None]
         share = value.flatten(1).softmax(1).unflatten(1, value.shape[1:]).float()
         image, label, pose = torch.nonzero(share > LEAST_SHARE, as_tuple=True)
-        rotation = torch.stack([one.rotation for one in found], 1)[image, label, pose]
-        shift = torch.stack([one.shift_px for one in found], 1)[image, label, pose] * self._pixel_size(state)
+        turned, moved = rotation[image, label, pose], shift_px[image, label, pose] * self._pixel_size(state)
         own = torch.nn.functional.one_hot(label, self.classes) * share[image, label, pose][:, None]
-        contribution = self._inserted(state, used.take(image), rotation, shift, own)
+        contribution = self._inserted(state, used.take(image), turned, moved, own)
         if self.classes > 1:
-            contribution.totals[MISFIT] = self._unexplained(state, seen, found, value)
+            contribution.totals[MISFIT] = self._unexplained(state, seen, rotation, shift_px, value)
+            below = torch.where(hoped, likely.amax(2) - likely.flatten(1).amax(1, keepdim=True), before)
+            contribution.rows[BELOW] = before.new_zeros(batch.size, self.classes).index_copy(0, rows, below.to(before))
             if equally:
                 contribution.totals["chosen"] = competition.chosen(likely.amax(2), share.sum(2))
         nats = likely.flatten(1).logsumexp(1).sum()
@@ -172,27 +187,50 @@ class Steps:
         """[band + 1], float64; before there is a map, all that images show."""
         return state.tensors.get(MISFIT, competition.all_signal(self.context)[: int(state.data["band"]) + 1])
 
-    def _unexplained(self, state: State, batch: Any, found: list[Candidates], value: Tensor) -> Tensor:
+    def _unexplained(self, state: State, batch: Any, rotation: Tensor, shift_px: Tensor, value: Tensor) -> Tensor:
         band, box = int(state.data["band"]), state.tensors["maps"].shape[-1]
         low = batch.limit(band)
         low = dataclasses.replace(low, lattice=low.lattice.in_box(box), pixel_size=self._pixel_size(state))
         label, pose = competition.best_pose(value)
         sums = self._misfit(state).new_zeros(2, band + 1)
-        for own, (one, grid) in enumerate(zip(found, self._grids(state), strict=True)):
+        for own, grid in enumerate(self._grids(state)):
             row = torch.nonzero(label == own)[:, 0]
             if len(row):
-                shift = one.shift_px[row, pose[row]] * self._pixel_size(state)
-                sums += competition.unexplained(low.take(row), grid, one.rotation[row, pose[row]], shift)
+                turned, moved = rotation[row, own, pose[row]], shift_px[row, own, pose[row]]
+                sums += competition.unexplained(low.take(row), grid, turned, moved * self._pixel_size(state))
         return sums
+
+    def _below(self, state: State, batch: Any) -> Tensor:
+        """The table's own of these particles; zeros where there is none yet."""
+        if BELOW not in state.table:
+            return batch.ctf.new_zeros(batch.size, self.classes)
+        return state.table[BELOW][batch.particle].to(batch.ctf)
+
+    def _in_classes(self, state: State, batch: Any, last: int | None, hoped: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Likeliest poses of images in every class that they are compared with: rotation [B, K, H, 3, 3], shift [B, K,
+        H, 2 or 3] px, log-likelihood [B, K, H], which is -inf in others."""
+        levels = self._levels(int(state.data["band"]), last)
+        shape = batch.size, self.classes, levels.kept_after(levels.last_order)
+        value = torch.full(shape, -torch.inf, dtype=torch.float64, device=batch.half.device)
+        rotation, shift = batch.ctf.new_zeros(*shape, 3, 3), batch.ctf.new_zeros(*shape, batch.shift.shape[-1])
+        for own, grid in enumerate(self._grids(state)):
+            rows = torch.nonzero(hoped[:, own])[:, 0]
+            if len(rows):
+                found = self._searched(state, batch.take(rows), grid, last)
+                rotation[rows, own], shift[rows, own] = found.rotation.to(rotation), found.shift_px.to(shift)
+                value[rows, own] = found.log_likelihood.to(value)
+        return rotation, shift, value
 
     def _searched(self, state: State, batch: Any, grid: Tensor, last: int | None = None) -> Candidates:
         band, box = int(state.data["band"]), grid.shape[0] // 2
         images = ScoredImages.of(batch.limit(band)).coarser(band, box)
+        return search_poses(images, grid, self._levels(band, last))
+
+    def _levels(self, band: int, last: int | None) -> SearchLevels:
         last = max(FIRST_ORDER, order_for(band) - 1) if last is None else last
-        levels = SearchLevels(
+        return SearchLevels(
             FIRST_ORDER, last, min(FIRST_BAND, band), shift_range=self.settings.shift_range, kept=(8, 2)
         )
-        return search_poses(images, grid, levels)
 
     def _grids(self, state: State) -> list[Tensor]:
         """Fourier grids of the present maps, made once per update."""
@@ -218,6 +256,15 @@ def _of_classes(sums: Tensor, box: int, classes: int) -> list[LinearSums]:
     """The sums of each class by themselves: a record of ``ClassInsertion`` is one of a single channel per class."""
     parts = torch.stack([sums[..., 3 * c : 3 * c + 3] for c in range(classes)])
     return LinearSums.completed(parts, box, 1)
+
+
+def _likeliest(below: Tensor, count: int | None) -> Tensor:
+    """[B, K]: the ``count`` classes (None: all) in which an image was likeliest; all where it has not been seen."""
+    every = torch.ones_like(below, dtype=torch.bool)
+    if count is None or count >= below.shape[1]:
+        return every
+    few = torch.zeros_like(every).scatter(1, below.topk(count, dim=1).indices, True)
+    return torch.where((below < 0).any(1, keepdim=True), few, every)
 
 
 def _mirrored(maps: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ HOW = (
 
 
 ROUGH = 2  # order of the grid of rotations (15°)
+FEW = 3  # classes that an image is compared with when they have become different
 
 
 def _unchanged(state: State) -> State:
@@ -206,11 +207,12 @@ CLASSIFY_ABINITIO = ClassifyAbInitio()
 
 
 def _grown(settings: Any, steps: MapSteps, number: int, name: str) -> tuple[Phase, ...]:
-    """One start of all classes: rough poses while maps are rough, head starts until each has become one state's."""
+    """One start of all classes: rough poses while maps are rough, head starts until each has become one state's; then
+    few classes for each image, and as many images as one map needs to become right."""
     size, images = settings.batch_size, settings.images
 
-    def climb(last: int | None, equally: bool) -> tuple[Step, ...]:
-        return (Step(partial(steps.climb, last=last, equally=equally), steps.moved),)
+    def climb(last: int | None, **more: Any) -> tuple[Step, ...]:
+        return (Step(partial(steps.climb, last=last, **more), steps.moved),)
 
     return (
         Phase(
@@ -221,9 +223,11 @@ def _grown(settings: Any, steps: MapSteps, number: int, name: str) -> tuple[Phas
             images=size,
             enter=partial(steps.anew, number=number),
         ),
-        Phase(f"{name}, rough poses", climb(ROUGH, True), 1, settings.first_batch, images=images // 5),
-        Phase(f"{name}, equal shares", climb(ROUGH + 1, True), 1, settings.first_batch, images=3 * images // 5),
-        Phase(f"{name}, own shares", climb(None, False), 1, size, images=images // 5),
+        Phase(f"{name}, rough poses", climb(ROUGH, equally=True), 1, settings.first_batch, images=images // 10),
+        Phase(
+            f"{name}, equal shares", climb(ROUGH + 1, equally=True), 1, settings.first_batch, images=3 * images // 10
+        ),
+        Phase(f"{name}, own shares", climb(None, classes=FEW), 1, size, images=6 * images // 10),
     )
 
 

@@ -53,8 +53,8 @@ class Steps:
         self._inner, self._kept = classify_steps.Steps(self.settings, self.context), Kept()
 
     def search(self, state: State, batch: Any, draws: Draws) -> Contribution:
-        """Each half with its own maps, every pose anew in every class."""
-        return self._halves(state, batch, self._anywhere(state))
+        """Each half with its own maps, every pose anew in every class; after the first pass in those it may be in."""
+        return self._halves(state, batch, self._where_hoped(state, batch, self._anywhere(state)))
 
     def look(self, state: State, batch: Any) -> Contribution:
         """``estimate`` of particles that have no part in the maps, and no poses: all are searched for."""
@@ -188,8 +188,8 @@ class Steps:
         return self._where_hoped(state, batch, find)
 
     def _where_hoped(self, state: State, batch: Any, find: Find) -> Find:
-        """``find`` in the classes that a particle may be in by the last pass, or in all where it has not been seen yet; in
-        others its poses stay."""
+        """``find`` in the classes that a particle may be in by the last pass, in all where it has not been seen yet;
+        in others its poses stay."""
         if "pose_share" not in state.table:
             return find
         names = ("pose_share", "class_rotation", "class_shift")
