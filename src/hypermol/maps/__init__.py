@@ -5,3 +5,4 @@ from hypermol.maps.files import read_map, write_map
 from hypermol.maps.filter import apply_b_factor, filtered, low_pass
 from hypermol.maps.mask import automatic_mask, centred_sphere, otsu_threshold, soft_sphere
 from hypermol.maps.resize import resized
+from hypermol.maps.rigid_fields import rigid_fields

@@ -13,7 +13,7 @@ from hypermol.engine import Draws
 from hypermol.engine.gradient import Outcome
 from hypermol.errors import ConfigError
 from hypermol.metrics import sliced_wasserstein
-from hypermol.networks import ImageCritic
+from hypermol.networks import DenseCritic, ImageCritic
 from hypermol.objectives import CriticView, Wasserstein, simulated_images
 from hypermol.specs import Count, register
 from hypermol.volumes import DensityVolume, Volume
@@ -21,7 +21,7 @@ from hypermol.volumes import DensityVolume, Volume
 Side = Literal["critic", "maker"]
 DIRECTIONS = 64
 PRICED = 16
-"""Conformations, even between 0 and 1, whose differences have a price."""
+"""Conformations whose frames are compared at a time."""
 
 
 @register("critic", "convolutional")
@@ -38,6 +38,19 @@ class ConvolutionalCritic:
         return ImageCritic(box, self.channels, self.most, self.hidden)
 
 
+@register("critic", "dense")
+@dataclasses.dataclass(frozen=True)
+class FullCritic:
+    """Full layers, for small images (ours)."""
+
+    width: Annotated[Count, "units of each layer"] = 256
+    layers: Annotated[Count, "layers before the score"] = 2
+
+    def build(self, box: int) -> nn.Module:
+        """For images of ``box`` pixels."""
+        return DenseCritic(box, self.width, self.layers)
+
+
 class Players(nn.Module):
     """Both sides; which of them is asked for its loss is ``side``. ``box``: pixels that the critic sees."""
 
@@ -51,15 +64,15 @@ class Players(nn.Module):
         objective: Wasserstein,
         box: int,
         contrast_spread: float,
-        motion_price: float = 0.0,
+        frame_price: float = 0.0,
     ) -> None:
         super().__init__()
-        if motion_price and not isinstance(volume, DensityVolume):
-            raise ConfigError("motion_price: for volumes of densities only (map-generator, voxel-modes)")
+        if frame_price and not isinstance(volume, DensityVolume):
+            raise ConfigError("frame_price: for volumes of densities only (map-generator, voxel-modes)")
         self.volume: Volume = volume
         self.pose, self.conformation, self.critic = pose, conformation, critic
         self.side, self.objective, self.box, self.contrast_spread = side, objective, box, contrast_spread
-        self.motion_price = motion_price
+        self.frame_price = frame_price
 
     def forward(self, batch: Any, draws: Draws, rows: dict[str, Tensor]) -> Outcome:
         """Loss and info summed over particles, each counting once however many images it has."""
@@ -72,11 +85,9 @@ class Players(nn.Module):
             return Outcome((judged.loss * share).sum(), {}, info)
         real, made, share = self._seen(batch, draws, rows)
         loss = (self.objective.maker_loss(self.critic, made) * share).sum()
-        if self.motion_price and isinstance(self.volume, DensityVolume) and self.volume.z_dim:
-            z = draws.shared_normal("motion", PRICED, self.volume.z_dim)
-            loss = loss + self.motion_price * self.volume.motion(0.5 * (1 + torch.erf(z / 2**0.5))) * len(
-                batch.particle
-            )
+        if self.frame_price and isinstance(self.volume, DensityVolume) and self.volume.z_dim:
+            z = self.conformation.evenly(PRICED, draws)
+            loss = loss + self.frame_price * self.volume.frame(z, self.pose.shift_px > 0) * len(batch.particle)
         with torch.no_grad():
             directions = draws.shared_normal("directions", self.box**2, DIRECTIONS)
             apart = sliced_wasserstein(real.flatten(1), made.flatten(1), directions)

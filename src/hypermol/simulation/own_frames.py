@@ -1,0 +1,79 @@
+"""A family of maps against the true one where every map may lie in a frame of its own.
+
+With even views no image tells in which frame a conformation lies: V(z) and V(z) turned by any R(z), or mirrored, have
+the same distribution of projections. The figures of ``family_figures`` (one alignment of all maps) ask for more than
+such images hold; these ask for what they do hold. The homogeneous map they are compared with is given the same freedom.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hypermol.maps import MapAlignment, align_maps, refine_alignment
+from hypermol.metrics import fsc, fsccc, fsccc_distance
+from hypermol.shapes import Float
+from hypermol.simulation.family import true_family
+from hypermol.simulation.truth import Truth
+
+COARSE = 4
+"""Shells up to which placements are searched; they are refined on all."""
+
+
+def own_frame_figures(maps: Float[Tensor, "n d d d"], truth: Truth) -> dict[str, dict[str, Any]]:
+    """Figures of n maps evenly along z, name → {"value", "unit", "how"}: the ends, each aligned by itself with its true
+    map, beside the noise-free mean map aligned by itself with either; and the FSCCC error of pairs laid on each other.
+    """
+    true, mean = true_family(truth, len(maps)), truth.mean_map().float()
+    ends = {
+        (place, other): _at_half(maps[place].float(), true[other]) for place in (0, -1) for other in (0, -1)
+    }
+    turned = ends[0, -1] + ends[-1, 0] > ends[0, 0] + ends[-1, -1]
+    figures: dict[str, dict[str, Any]] = {}
+    for name, other in (("first", 0), ("last", -1)):
+        found = ends[-1 - other if turned else other, other]
+        how = "aligned by itself, both hands and both directions of z tried; unmasked"
+        figures[f"FSC of the {name} map at half Nyquist, by itself"] = _figure(found, how)
+        rival, how = _at_half(mean, true[other]), "aligned by itself; unmasked"
+        figures[f"FSC of the noise-free mean map with the {name} one there, by itself"] = _figure(rival, how)
+    found, known = (laid_fsccc(family) for family in (maps.float(), true))
+    distance = fsccc_distance(found.flip(0, 1) if turned else found, known)
+    how = f"as FSCCC error, of {len(maps)} maps laid on each other in pairs, the true ones too"
+    figures["FSCCC error, in pairs"] = _figure(distance.share, how)
+    figures["FSCCC error of all ones, in pairs, absolute"] = _figure(distance.all_ones, "as FSCCC error, in pairs")
+    return figures
+
+
+def laid_fsccc(maps: Float[Tensor, "n d d d"]) -> Float[Tensor, "n n"]:
+    """``fsccc`` with every two maps laid on each other first: the larger of the values in the frames that they have and
+    after refinement from there, and from where a search lays each on the middle one, both hands tried."""
+    middle = maps[len(maps) // 2]
+    laid = torch.stack([_searched(map_, middle) for map_ in maps])
+    best = torch.maximum(fsccc(maps.double()), fsccc(laid.double()))
+    for first in range(len(maps)):
+        for second in range(first + 1, len(maps)):
+            for family in (maps, laid):
+                fixed, moving = family[first], family[second]
+                placed = refine_alignment(moving, fixed, _as_it_lies(moving)).aligned
+                value = fsccc(torch.stack([fixed, placed]).double())[0, 1]
+                best[first, second] = best[second, first] = torch.maximum(best[first, second], value)
+    return best
+
+
+def _as_it_lies(map_: Tensor) -> MapAlignment:
+    return MapAlignment(torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), False, 0.0, map_)
+
+
+def _searched(moving: Tensor, fixed: Tensor) -> Tensor:
+    start = align_maps(moving, fixed, band_limit=min(COARSE, moving.shape[-1] // 2 - 1))
+    return refine_alignment(moving, fixed, start).aligned
+
+
+def _at_half(moving: Tensor, fixed: Tensor) -> float:
+    return float(fsc(_searched(moving, fixed), fixed)[moving.shape[-1] // 4])
+
+
+def _figure(value: float, how: str) -> dict[str, Any]:
+    return {"value": value, "unit": "", "how": how}
