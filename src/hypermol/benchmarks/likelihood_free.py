@@ -28,7 +28,7 @@ from hypermol.maps import align_maps, read_map
 from hypermol.methods import SHOWN, Trained, rebuild
 from hypermol.metrics import fsc, resolution
 from hypermol.runs import Run
-from hypermol.simulation import Truth, family_figures
+from hypermol.simulation import Truth, family_figures, own_frame_figures
 
 HALF = 0.5
 OWN: dict[str, tuple[str, int, int, float, list[str]]] = {
@@ -90,7 +90,7 @@ def compared(run: Run, truth: Truth) -> dict[str, Any]:
     figures: dict[str, Any] = {"particles": truth.count, "box": truth.box, **_game(run)}
     if maps is None:
         return figures | _of_one_map(_map_of(found), truth)
-    named, _ = family_figures(maps, truth)
+    named = family_figures(maps, truth)[0] | own_frame_figures(maps, truth)
     return figures | {name: _rounded(entry["value"]) for name, entry in named.items()}
 
 

@@ -18,6 +18,7 @@ from hypermol.networks.sine import SineNetwork
 
 __all__ = [
     "ConvolutionalFeatures",
+    "DenseCritic",
     "GaussianEncoding",
     "GaussianFilters",
     "GeometricEncoding",
