@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from hypermol.kernels import slice_grid, volumes_to_grid
+from hypermol.kernels import slice_grid, slice_grids, volumes_to_grid, volumes_to_grids
 from hypermol.maps import centred_sphere, rigid_fields
 from hypermol.shapes import Complex, Float
 from hypermol.specs import BuildContext
@@ -61,10 +61,8 @@ class DensityVolume(Volume):
         if z is None:
             return slice_grid(volumes_to_grid(self.densities(None)), k, self.box)[..., 0]
         starts = _runs(z)
-        grid = volumes_to_grid(self.densities(z[starts]))
         sizes = torch.diff(starts, append=starts.new_tensor([len(z)])).tolist()
-        parts = zip(k.split(sizes), grid.split(1, dim=-1), strict=True)
-        return torch.cat([slice_grid(own.contiguous(), points, self.box)[..., 0] for points, own in parts])
+        return slice_grids(volumes_to_grids(self.densities(z[starts])), k, sizes, self.box)[..., 0]
 
 
 def _runs(z: Tensor) -> Tensor:
