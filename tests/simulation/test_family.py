@@ -54,6 +54,20 @@ def test_maps_in_frames_of_their_own(truth, monkeypatch):
     assert figures["FSCCC error, in pairs"] < 0.15
 
 
+def test_one_frame_for_maps_that_have_drifted_apart(truth):
+    """Each of the true maps turned a little further: most of the molecule is laid on itself again."""
+    true, shift = true_family(truth, 6), torch.zeros(3, dtype=torch.float64)
+    axis = torch.tensor([0.1, 0.8, 0.3], dtype=torch.float64)
+    family = torch.stack(
+        [transform_map(m, rotvec_to_matrix(0.06 * k * axis), shift, False) for k, m in enumerate(true)]
+    )
+    before = family_figures(family, truth)[0]["FSCCC error"]["value"]
+    after = {name: entry["value"] for name, entry in own_frames._still_figures(family, true, False).items()}
+    assert before > 0.5
+    assert after["FSCCC error, laid still"] < 0.1
+    assert after["FSC of the first map at half Nyquist, laid still"] > 0.95
+
+
 def test_one_map_gains_nothing_from_frames_of_its_own(truth, monkeypatch):
     monkeypatch.setattr(own_frames, "PAIRED", 3)
     mean = truth.mean_map().float()

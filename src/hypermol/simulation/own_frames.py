@@ -1,8 +1,10 @@
-"""A family of maps against the true one where every map may lie in a frame of its own.
+"""A family of maps against the true one where every map may have come in a frame of its own.
 
 With even views no image tells in which frame a conformation lies: V(z) and V(z) turned by any R(z), or mirrored, have
 the same distribution of projections. The figures of ``family_figures`` (one alignment of all maps) ask for more than
-such images hold; these ask for what they do hold. The homogeneous map they are compared with is given the same freedom.
+such images hold; these ask for what they do hold, in two ways: maps aligned one by one, where the homogeneous map that
+they are compared with is given the same freedom; and one alignment of all after ``laid_still``, which knows no truth.
+Gupta et al. 2020 say nothing of alignment.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hypermol.maps import MapAlignment, align_maps, refine_alignment
+from hypermol.maps import MapAlignment, align_maps, laid_still, refine_alignment
 from hypermol.metrics import fsc, fsccc, fsccc_distance
 from hypermol.shapes import Float
 from hypermol.simulation.family import true_family
@@ -28,7 +30,8 @@ PAIRED = 10
 
 def own_frame_figures(maps: Float[Tensor, "n d d d"], truth: Truth) -> dict[str, dict[str, Any]]:
     """Figures of n maps evenly along z, name → {"value", "unit", "how"}: the ends, each aligned by itself with its true
-    map, beside the noise-free mean map aligned by itself with either; and the FSCCC error of pairs laid on each other.
+    map, beside the noise-free mean map aligned by itself with either; the FSCCC error of pairs laid on each other; and
+    ends and FSCCC error after ``laid_still``, of true maps too.
     """
     true, mean = true_family(truth, len(maps)), truth.mean_map().float()
     ends = {(place, other): _at_half(maps[place].float(), true[other]) for place in (0, -1) for other in (0, -1)}
@@ -46,7 +49,21 @@ def own_frame_figures(maps: Float[Tensor, "n d d d"], truth: Truth) -> dict[str,
     how = f"as FSCCC error, of {PAIRED} maps laid on each other in pairs, the true ones too"
     figures["FSCCC error, in pairs"] = _figure(distance.share, how)
     figures["FSCCC error of all ones, in pairs, absolute"] = _figure(distance.all_ones, "as FSCCC error, in pairs")
-    return figures
+    return figures | _still_figures(maps.float(), true, turned)
+
+
+def _still_figures(maps: Tensor, true: Tensor, turned: bool) -> dict[str, dict[str, Any]]:
+    known, found = laid_still(true), laid_still(maps.flip(0) if turned else maps)
+    start = align_maps(found.mean(0), known.mean(0), band_limit=min(COARSE, maps.shape[-1] // 2 - 1))
+    frame = refine_alignment(found.mean(0), known.mean(0), start)
+    laid, half = torch.stack([frame.lay(map_) for map_ in found]), maps.shape[-1] // 4
+    how = "after all maps were laid so that most of them stands still, and one alignment of all; unmasked"
+    figures = {
+        f"FSC of the {name} map at half Nyquist, laid still": _figure(float(fsc(laid[end], known[end])[half]), how)
+        for name, end in (("first", 0), ("last", -1))
+    }
+    share = fsccc_distance(fsccc(laid.double()), fsccc(known.double())).share
+    return figures | {"FSCCC error, laid still": _figure(share, how)}
 
 
 def laid_fsccc(maps: Float[Tensor, "n d d d"]) -> Float[Tensor, "n n"]:
