@@ -83,10 +83,10 @@ class _Slices(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
         (k3,) = ctx.saved_tensors
-        shape, sizes, *rest = ctx.sizes
+        shape, sizes, box, oversampling = ctx.sizes
         found = gradient.new_zeros(shape)
         for own, values, points in zip(found, gradient.contiguous().split(sizes), k3.split(sizes)):
-            _insert(values, None, points, *rest, (own, None))
+            _insert(values, None, points, box, oversampling, (own, None))
         return found, None, None, None, None
 
 

@@ -9,12 +9,14 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from hypermol.conformations import ConformationPrior
 from hypermol.engine import Draws
 from hypermol.engine.gradient import Outcome
 from hypermol.errors import ConfigError
 from hypermol.metrics import sliced_wasserstein
 from hypermol.networks import DenseCritic, ImageCritic
 from hypermol.objectives import CriticView, Wasserstein, simulated_images
+from hypermol.poses import PosePrior
 from hypermol.specs import Count, register
 from hypermol.volumes import DensityVolume, Volume
 
@@ -67,8 +69,8 @@ class Players(nn.Module):
         frame_price: float = 0.0,
     ) -> None:
         super().__init__()
-        if frame_price and not isinstance(volume, DensityVolume):
-            raise ConfigError("frame_price: for volumes of densities only (map-generator, voxel-modes)")
+        if frame_price and not (isinstance(volume, DensityVolume) and isinstance(conformation, ConformationPrior)):
+            raise ConfigError("frame_price: for volumes of densities only (map-generator, voxel-modes), and a drawn z")
         self.volume: Volume = volume
         self.pose, self.conformation, self.critic = pose, conformation, critic
         self.side, self.objective, self.box, self.contrast_spread = side, objective, box, contrast_spread
@@ -85,13 +87,19 @@ class Players(nn.Module):
             return Outcome((judged.loss * share).sum(), {}, info)
         real, made, share = self._seen(batch, draws, rows)
         loss = (self.objective.maker_loss(self.critic, made) * share).sum()
-        if self.frame_price and isinstance(self.volume, DensityVolume) and self.volume.z_dim:
-            z = self.conformation.evenly(PRICED, draws)
-            loss = loss + self.frame_price * self.volume.frame(z, self.pose.shift_px > 0) * len(batch.particle)
+        if self.frame_price:
+            loss = loss + self.frame_price * self._frames(draws) * len(batch.particle)
         with torch.no_grad():
             directions = draws.shared_normal("directions", self.box**2, DIRECTIONS)
             apart = sliced_wasserstein(real.flatten(1), made.flatten(1), directions)
         return Outcome(loss, {}, {"apart": apart * len(batch.particle)})
+
+    def _frames(self, draws: Draws) -> Tensor:
+        """How far the frames of conformations lie from that of their mean. Shifts are free where they are drawn."""
+        if not (isinstance(self.volume, DensityVolume) and isinstance(self.conformation, ConformationPrior)):
+            return torch.zeros(())
+        free = isinstance(self.pose, PosePrior) and self.pose.shift_px > 0
+        return self.volume.frame(self.conformation.evenly(PRICED, draws), free)
 
     def _seen(self, batch: Any, draws: Draws, rows: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Real and made images [n, d, d] of the batch's valid ones, and the share [n] of its particle that each is."""

@@ -44,8 +44,8 @@ def own_frame_figures(maps: Float[Tensor, "n d d d"], truth: Truth) -> dict[str,
         rival, how = _at_half(mean, true[other]), "aligned by itself; unmasked"
         figures[f"FSC of the noise-free mean map with the {name} one there, by itself"] = _figure(rival, how)
     shown = torch.linspace(0, len(maps) - 1, PAIRED).round().long()
-    found, known = (laid_fsccc(family[shown]) for family in (maps.float(), true))
-    distance = fsccc_distance(found.flip(0, 1) if turned else found, known)
+    pairs, known = (laid_fsccc(family[shown]) for family in (maps.float(), true))
+    distance = fsccc_distance(pairs.flip(0, 1) if turned else pairs, known)
     how = f"as FSCCC error, of {PAIRED} maps laid on each other in pairs, the true ones too"
     figures["FSCCC error, in pairs"] = _figure(distance.share, how)
     figures["FSCCC error of all ones, in pairs, absolute"] = _figure(distance.all_ones, "as FSCCC error, in pairs")
