@@ -81,3 +81,11 @@ def test_wrong_boxes_are_refused():
         kernels.volume_to_grid(torch.zeros(5, 5, 5))
     with pytest.raises(ConfigError, match="does not belong to a box of 6 px"):
         kernels.grid_to_volume(torch.zeros(8, 8, 5, 1, dtype=torch.complex64), 6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(half=st.integers(1, 6), oversampling=st.integers(1, 3), channels=st.integers(1, 3), seed=st.integers(0, 99))
+def test_grids_of_their_own_are_the_channels_of_one(half, oversampling, channels, seed):
+    volumes = noise(2 * half, seed, channels)
+    one = kernels.volumes_to_grid(volumes, oversampling)
+    torch.testing.assert_close(kernels.volumes_to_grids(volumes, oversampling)[..., 0].movedim(0, -1), one)

@@ -220,3 +220,25 @@ def test_a_grid_of_another_box_is_refused():
             kernel.insert_grid(values, weights, k3, 16, out=(grid, None))
         with pytest.raises(DataError, match="even, positive box size, found 9 px"):
             kernel.insert_grid(values, weights, k3, 9)
+
+
+def test_slices_of_one_grid_after_the_other_and_their_gradients():
+    """Values and gradients of the grids are those of each alone; points that are to be moved have theirs too."""
+    grids = torch.stack([sample(seed)[0] for seed in (1, 2, 3)]).requires_grad_()
+    points = torch.cat([sample(seed)[1] for seed in (1, 2)]).requires_grad_()
+    sizes, weight = [1, 3, 2], sample(4)[2][:1, :, :1]
+
+    def alone(grids, points):
+        parts = zip(grids, points.split(sizes), strict=True)
+        return torch.cat([slice_insert.slice_grid(grid, own, BOX) for grid, own in parts])
+
+    expected = torch.autograd.grad((alone(grids, points) * weight).real.sum(), (grids, points))
+    for wanted in ((grids, points.detach()), (grids, points)):
+        found = kernels.slice_grids(*wanted, sizes, BOX)
+        torch.testing.assert_close(found, alone(grids, points))
+        moving = [tensor for tensor in wanted if tensor.requires_grad]
+        gradients = torch.autograd.grad((found * weight).real.sum(), moving)
+        for gradient, other in zip(gradients, expected):
+            torch.testing.assert_close(gradient, other)
+    with torch.no_grad():
+        torch.testing.assert_close(kernels.slice_grids(grids, points, sizes, BOX), alone(grids, points))

@@ -5,7 +5,8 @@ import pytest
 import torch
 from small import hinge
 
-from hypermol.engine import Loop, MemoryStore, Processes
+from hypermol.engine import Loop, MemoryStore, Processes, State
+from hypermol.engine.gradient import install
 from hypermol.errors import ConfigError, ConvergenceError
 from hypermol.maps import align_maps, read_map
 from hypermol.methods import Conduct, configured, find_method, rebuild, train
@@ -97,16 +98,26 @@ def test_at_first_only_what_all_conformations_share_moves(rigid, volume, shared,
         assert not torch.equal(state.tensors[f"model.volume.{name}"], begun[f"model.volume.{name}"])
 
 
-def test_a_price_on_motion_keeps_conformations_alike(rigid):
-    """With a price beyond all else the maps at both ends come nearer to each other; without one they go apart."""
-    settings = {**SMALL, "turns": 25, "volume": "voxel-modes", "volume.hidden": 4, "update.learning_rate": 0.05}
-    z = torch.tensor([[0.0], [1.0]])
-    found = []
+def test_a_price_on_frames_keeps_conformations_from_turning(rigid):
+    """With a price beyond all else the maps lie on their mean as a small turn could lay them, though they differ."""
+    settings = {**SMALL, "turns": 40, "volume": "voxel-modes", "volume.hidden": 4, "update.learning_rate": 0.05}
+    z = (torch.arange(16)[:, None] + 0.5) / 16
+    frames, motion = [], []
     for price in (0.0, 1e4):
-        state, job, _ = game_of(rigid, "multi-cryogan", {**settings, "motion_price": price})
-        maps = job.method.decoder(state, job.context)(z)
-        found.append(float((maps[0] - maps[1]).norm() / maps.mean(0).norm()))
-    assert found[1] < 0.5 * found[0]
+        state, job, _ = game_of(rigid, "multi-cryogan", {**settings, "frame_price": price})
+        volume = job.method.volume.build(job.context)
+        install(volume, State({"model." + k.removeprefix("model.volume."): v for k, v in state.tensors.items()}))
+        with torch.no_grad():
+            frames.append(float(volume.frame(z)))
+            found = volume.densities(z)
+        motion.append(float((found - found.mean(0)).norm() / found.norm()))
+    assert frames[1] < 0.2 * frames[0]
+    assert motion[1] > 0.3 * motion[0]
+
+
+def test_a_price_on_frames_needs_a_family_of_densities(rigid):
+    with pytest.raises(ConfigError, match="needs conformations"):
+        configured(find_method("cryogan"), {"frame_price": 1.0})
 
 
 def lost(**figures):

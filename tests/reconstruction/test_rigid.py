@@ -3,8 +3,8 @@
 import torch
 
 from hypermol.imaging import rotvec_to_matrix
-from hypermol.maps import transform_map
-from hypermol.reconstruction import rigid_fields, without_rigid_motion
+from hypermol.maps import rigid_fields, transform_map
+from hypermol.reconstruction import without_rigid_motion
 
 BOX = 32
 

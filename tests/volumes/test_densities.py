@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from hypermol.errors import ConfigError
-from hypermol.imaging import Lattice, fft2, random_rotations, slice_coordinates
+from hypermol.imaging import Lattice, fft2, random_rotations, rotvec_to_matrix, slice_coordinates
+from hypermol.maps import rigid_fields, transform_map
 from hypermol.testing import VolumeContract, small_context
 from hypermol.volumes import MapGenerator, PositiveVoxels, VoxelModes
 
@@ -46,17 +47,52 @@ def test_modes_have_no_part_in_the_map_that_all_conformations_share():
         torch.testing.assert_close(volume.amounts(z)[:, 0], 2**0.5 * torch.cos(torch.pi * z[:, 0]), atol=0.02, rtol=0)
 
 
-def test_motion_of_known_densities(monkeypatch):
-    """Two maps of one voxel each at different places: apart by Σ (V - V̄)² = 2 · (1/2) of n - 1 = 1, over that of V̄."""
+def _blobs(*places, width=2.0):
+    axis = torch.arange(24) - 12.0
+    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
+    return sum(torch.exp(-((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2) / (2 * width**2)) for a, b, c in places)
+
+
+def test_the_price_of_frames_is_that_of_turning_and_turns_back(monkeypatch):
+    """Two maps that differ in whether an arm is there lie as the truth does: no turn would bring them nearer. One of
+    them turned by ω has about (ω/2)² |L V₀|²/|V₀|², and steps down the gradient of the price turn it back."""
+    body = _blobs((0, 0, 0), (5, 1, -3), (-4, 5, 2), (-3, -5, -4), (2, -3, 5))
+    arm = 0.3 * _blobs((5, 1, -3), (-4, 5, 2))  # where there is density already: it has no torque on the body
     volume = VoxelModes(hidden=2).build(small_context())
-    pair = torch.zeros(2, 16, 16, 16)
-    pair[0, 8, 8, 8] = pair[1, 8, 8, 9] = 1.0
+
+    def price(pair):
+        monkeypatch.setattr(volume, "densities", lambda z: pair)
+        return volume.frame(torch.zeros(2, 1))
+
+    assert float(price(torch.stack([body, body]))) < 1e-8
+    field = rigid_fields(body)[2]
+    stiff = float(field.square().sum() / body.square().sum())
+    lasts = None
+    for angle in (0.05, 0.1):
+        turn = rotvec_to_matrix(torch.tensor([0.0, 0.0, angle], dtype=torch.float64))
+        turned = transform_map(body, turn, torch.zeros(3, dtype=torch.float64))
+        found = float(price(torch.stack([body, turned])))
+        assert found == pytest.approx((angle / 2) ** 2 * stiff, rel=0.1)
+        assert lasts is None or found > lasts
+        lasts = found
+    truth = float(price(torch.stack([body + arm, body - arm])))
+    assert truth < 0.05 * lasts
+    pair = torch.stack([body, turned]).requires_grad_()
+    start = float((field * (turned - body)).sum())
+    for _ in range(60):
+        (slope,) = torch.autograd.grad(price(pair), pair)
+        pair = (pair - 20.0 * slope).detach().requires_grad_()
+    left = pair.detach()
+    assert abs(float((field * (left[1] - left[0])).sum())) < 0.3 * abs(start)
+
+
+def test_shifts_have_a_price_where_they_are_free(monkeypatch):
+    body = _blobs((0, 0, 0), (5, 1, -3), (-4, 5, 2))
+    volume = VoxelModes(hidden=2).build(small_context())
+    pair = torch.stack([body, body.roll(1, 2)])
     monkeypatch.setattr(volume, "densities", lambda z: pair)
-    mean = pair.mean(0)
-    expected = 1.0 / float((mean - mean.mean()).square().sum())
-    assert float(volume.motion(torch.zeros(2, 1))) == pytest.approx(expected, rel=1e-5)
-    monkeypatch.setattr(volume, "densities", lambda z: pair[:1])
-    assert float(volume.motion(torch.zeros(1, 1))) == 0.0
+    z = torch.zeros(2, 1)
+    assert float(volume.frame(z, shifts=True)) > 0.9 * float(volume.frame(z)) + 0.01
 
 
 def test_densities_are_positive_inside_the_sphere_and_nothing_outside():

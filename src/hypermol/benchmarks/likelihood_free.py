@@ -6,8 +6,11 @@ paper: 100,000 images of 32 px, SNR 0.1, for a GPU; --tier small: 2,000 of them)
 poses stand in the same table.
 
 Of a family, the maps at both ends are compared with the true ends beside the noise-free mean map, which no rigid map
-can beat, and its FSCCC matrix with the true one. A method is NAME, or NAME:key=value,key=value. Rows that are in the
-result file already are not run again.
+can beat, and its FSCCC matrix with the true one. This is done after one alignment of all maps; with every map aligned
+by itself (the mean map too) and FSCCC of pairs; and with one alignment of maps that were laid still: where views are
+even, images do not determine the frames of conformations (``simulation.own_frames``).
+
+A method is NAME, or NAME:key=value,key=value. Rows that are in the result file already are not run again.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from hypermol.maps import align_maps, read_map
 from hypermol.methods import SHOWN, Trained, rebuild
 from hypermol.metrics import fsc, resolution
 from hypermol.runs import Run
-from hypermol.simulation import Truth, family_figures
+from hypermol.simulation import Truth, family_figures, own_frame_figures
 
 HALF = 0.5
 OWN: dict[str, tuple[str, int, int, float, list[str]]] = {
@@ -90,7 +93,7 @@ def compared(run: Run, truth: Truth) -> dict[str, Any]:
     figures: dict[str, Any] = {"particles": truth.count, "box": truth.box, **_game(run)}
     if maps is None:
         return figures | _of_one_map(_map_of(found), truth)
-    named, _ = family_figures(maps, truth)
+    named = family_figures(maps, truth)[0] | own_frame_figures(maps, truth)
     return figures | {name: _rounded(entry["value"]) for name, entry in named.items()}
 
 

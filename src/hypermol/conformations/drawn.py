@@ -62,3 +62,12 @@ class ConformationPrior(nn.Module):
         z = drawn if self.distribution == "normal" else 0.5 * (1 + torch.erf(drawn / math.sqrt(2)))
         place = torch.arange(draws.start, draws.stop, device=z.device) // self.shared
         return Hypotheses(z=z[place][:, None])
+
+    def evenly(self, count: int, draws: Any) -> Float[Tensor, "n d"]:
+        """``count`` z that cover the prior evenly in each dimension, from a random beginning."""
+        begin = 0.5 * (1 + torch.erf(draws.shared_normal("evenly", 1, self.z_dim) / math.sqrt(2)))
+        step = torch.arange(count, device=begin.device)[:, None]
+        # each dimension in an order of its own
+        order = step * (2 * torch.arange(self.z_dim, device=begin.device) + 1) % count
+        share = ((order + begin) / count).clamp(1e-6, 1 - 1e-6)
+        return share if self.distribution == "even" else math.sqrt(2) * torch.erfinv(2 * share - 1)

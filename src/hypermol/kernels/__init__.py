@@ -3,7 +3,7 @@
 from hypermol.kernels.box import require_even_box
 from hypermol.kernels.columns import insert_columns
 from hypermol.kernels.correlate import Correlation, correlate_poses
-from hypermol.kernels.dispatch import insert_grid, slice_grid
+from hypermol.kernels.dispatch import insert_grid, slice_grid, slice_grids
 from hypermol.kernels.grid import (
     grid_shape,
     grid_to_volume,
@@ -12,6 +12,7 @@ from hypermol.kernels.grid import (
     symmetrise_grid,
     volume_to_grid,
     volumes_to_grid,
+    volumes_to_grids,
 )
 from hypermol.kernels.moments import insert_moments, record_size, slice_moments, solve_moments, symmetrise_moments
 from hypermol.kernels.separate import insert_separate, slice_separate, symmetrise_separate

@@ -24,6 +24,18 @@ def slice_grid(
     return _slice(grid, k3, box, oversampling)
 
 
+def slice_grids(
+    grids: Complex[Tensor, "n z y x c"], k3: Float[Tensor, "m p 3"], sizes: list[int], box: int, oversampling: int = 2
+) -> Complex[Tensor, "m p c"]:
+    """``slice_grid`` of one grid after the other, each at the next ``sizes[i]`` of the m sets of points."""
+    if not _compiled(grids, k3) or _tracked(k3):
+        parts = (slice_grid(grid, points, box, oversampling) for grid, points in zip(grids, k3.split(sizes)))
+        return torch.cat(list(parts))
+    if _tracked(grids):
+        return _Slices.apply(grids, k3, sizes, box, oversampling)
+    return _slices(grids, k3, sizes, box, oversampling)
+
+
 def insert_grid(
     values: Complex[Tensor, "*batch p c"],
     weights: Float[Tensor, "*batch p"] | None,
@@ -56,6 +68,30 @@ class _Slice(torch.autograd.Function):
         of_grid, of_points = ctx.needs_input_grad[:2]
         slope = _slope(gradient, grid, k3, *ctx.sizes) if of_points else None
         return _insert(gradient, None, k3, *ctx.sizes)[0] if of_grid else None, slope, None, None
+
+
+class _Slices(torch.autograd.Function):
+    """Compiled slicing of many grids, with gradients of these."""
+
+    @staticmethod
+    def forward(ctx: Any, grids: Tensor, k3: Tensor, sizes: list[int], box: int, oversampling: int) -> Tensor:
+        ctx.save_for_backward(k3)
+        ctx.sizes = grids.shape, sizes, box, oversampling
+        return _slices(grids.detach(), k3.detach(), sizes, box, oversampling)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (k3,) = ctx.saved_tensors
+        shape, sizes, box, oversampling = ctx.sizes
+        found = gradient.new_zeros(shape)
+        for own, values, points in zip(found, gradient.contiguous().split(sizes), k3.split(sizes)):
+            _insert(values, None, points, box, oversampling, (own, None))
+        return found, None, None, None, None
+
+
+def _slices(grids: Tensor, k3: Tensor, sizes: list[int], box: int, oversampling: int) -> Tensor:
+    return torch.cat([_slice(grid, points, box, oversampling) for grid, points in zip(grids, k3.split(sizes))])
 
 
 def _slice(grid: Tensor, k3: Tensor, box: int, oversampling: int) -> Tensor:

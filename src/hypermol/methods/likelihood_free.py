@@ -19,7 +19,7 @@ from hypermol.methods.assignment import Assignment
 from hypermol.methods.game import MEAN, Game
 from hypermol.methods.likelihood_free_results import results
 from hypermol.methods.method import Results
-from hypermol.methods.players import ConvolutionalCritic, Players, Side
+from hypermol.methods.players import ConvolutionalCritic, FullCritic, Players, Side
 from hypermol.objectives import Wasserstein, critic_box
 from hypermol.poses import DrawnPose
 from hypermol.specs import BuildContext, Count, Decay, Dimension, NonNegative, Portion, Share, register
@@ -44,13 +44,13 @@ class LikelihoodFree:
     conformation: Any
     pose: DrawnPose = DrawnPose()  # noqa: RUF009 (frozen)
     objective: Wasserstein = Wasserstein()  # noqa: RUF009
-    critic: ConvolutionalCritic = ConvolutionalCritic()  # noqa: RUF009
+    critic: ConvolutionalCritic | FullCritic = ConvolutionalCritic()  # noqa: RUF009
     update: Adam = PLAYING
     critic_update: Adam = PLAYING
-    motion_price: Annotated[
+    frame_price: Annotated[
         NonNegative,
-        "price on what tells conformations apart, per power of their mean: no image ties their frames, which drift "
-        "apart without one (ours; the paper: 0)",
+        "price on turns of the conformations against their mean map: no image ties their frames, which drift apart "
+        "without one (ours; the paper: 0)",
     ] = 0.0
     turns: Annotated[Count, "updates of the maker"] = 3000
     critic_steps: Annotated[Count, "updates of the critic before each of the maker (CryoGAN: 4)"] = 4
@@ -105,8 +105,8 @@ class LikelihoodFree:
                 f"{self.name}: the volume ({self.volume.kind}) has z_dim = {self.volume.z_dim}, the conformation "
                 f"({self.conformation.kind}) {self.conformation.z_dim}; z_dim alone sets both"
             )
-        if self.motion_price and not self.volume.z_dim:
-            raise ConfigError(f"{self.name}: motion_price = {self.motion_price:g} needs conformations; z_dim is 0")
+        if self.frame_price and not self.volume.z_dim:
+            raise ConfigError(f"{self.name}: frame_price = {self.frame_price:g} needs conformations; z_dim is 0")
         if self.band_end < self.band_start:
             raise ConfigError(f"{self.name}: band_end = {self.band_end:g} lies before band_start = {self.band_start:g}")
 
@@ -143,7 +143,7 @@ class LikelihoodFree:
             pose, conformation = self.pose.build(context), self.conformation.build(context)
             torch.manual_seed(generator(context.seed, "critic", attempt, stage).initial_seed())
             critic = self.critic.build(box)
-        prices = self.contrast_spread, self.motion_price
+        prices = self.contrast_spread, self.frame_price
         return Players(side, volume, pose, conformation, critic, self.objective, box, *prices)
 
     def game(self, context: BuildContext) -> Game:

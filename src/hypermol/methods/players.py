@@ -9,19 +9,21 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from hypermol.conformations import ConformationPrior
 from hypermol.engine import Draws
 from hypermol.engine.gradient import Outcome
 from hypermol.errors import ConfigError
 from hypermol.metrics import sliced_wasserstein
-from hypermol.networks import ImageCritic
+from hypermol.networks import DenseCritic, ImageCritic
 from hypermol.objectives import CriticView, Wasserstein, simulated_images
+from hypermol.poses import PosePrior
 from hypermol.specs import Count, register
 from hypermol.volumes import DensityVolume, Volume
 
 Side = Literal["critic", "maker"]
 DIRECTIONS = 64
 PRICED = 16
-"""Conformations, even between 0 and 1, whose differences have a price."""
+"""Conformations whose frames are compared at a time."""
 
 
 @register("critic", "convolutional")
@@ -38,6 +40,19 @@ class ConvolutionalCritic:
         return ImageCritic(box, self.channels, self.most, self.hidden)
 
 
+@register("critic", "dense")
+@dataclasses.dataclass(frozen=True)
+class FullCritic:
+    """Full layers, for small images (ours)."""
+
+    width: Annotated[Count, "units of each layer"] = 256
+    layers: Annotated[Count, "layers before the score"] = 2
+
+    def build(self, box: int) -> nn.Module:
+        """For images of ``box`` pixels."""
+        return DenseCritic(box, self.width, self.layers)
+
+
 class Players(nn.Module):
     """Both sides; which of them is asked for its loss is ``side``. ``box``: pixels that the critic sees."""
 
@@ -51,15 +66,15 @@ class Players(nn.Module):
         objective: Wasserstein,
         box: int,
         contrast_spread: float,
-        motion_price: float = 0.0,
+        frame_price: float = 0.0,
     ) -> None:
         super().__init__()
-        if motion_price and not isinstance(volume, DensityVolume):
-            raise ConfigError("motion_price: for volumes of densities only (map-generator, voxel-modes)")
+        if frame_price and not (isinstance(volume, DensityVolume) and isinstance(conformation, ConformationPrior)):
+            raise ConfigError("frame_price: for volumes of densities only (map-generator, voxel-modes), and a drawn z")
         self.volume: Volume = volume
         self.pose, self.conformation, self.critic = pose, conformation, critic
         self.side, self.objective, self.box, self.contrast_spread = side, objective, box, contrast_spread
-        self.motion_price = motion_price
+        self.frame_price = frame_price
 
     def forward(self, batch: Any, draws: Draws, rows: dict[str, Tensor]) -> Outcome:
         """Loss and info summed over particles, each counting once however many images it has."""
@@ -72,15 +87,19 @@ class Players(nn.Module):
             return Outcome((judged.loss * share).sum(), {}, info)
         real, made, share = self._seen(batch, draws, rows)
         loss = (self.objective.maker_loss(self.critic, made) * share).sum()
-        if self.motion_price and isinstance(self.volume, DensityVolume) and self.volume.z_dim:
-            z = draws.shared_normal("motion", PRICED, self.volume.z_dim)
-            loss = loss + self.motion_price * self.volume.motion(0.5 * (1 + torch.erf(z / 2**0.5))) * len(
-                batch.particle
-            )
+        if self.frame_price:
+            loss = loss + self.frame_price * self._frames(draws) * len(batch.particle)
         with torch.no_grad():
             directions = draws.shared_normal("directions", self.box**2, DIRECTIONS)
             apart = sliced_wasserstein(real.flatten(1), made.flatten(1), directions)
         return Outcome(loss, {}, {"apart": apart * len(batch.particle)})
+
+    def _frames(self, draws: Draws) -> Tensor:
+        """How far the frames of conformations lie from that of their mean. Shifts are free where they are drawn."""
+        if not (isinstance(self.volume, DensityVolume) and isinstance(self.conformation, ConformationPrior)):
+            return torch.zeros(())
+        free = isinstance(self.pose, PosePrior) and self.pose.shift_px > 0
+        return self.volume.frame(self.conformation.evenly(PRICED, draws), free)
 
     def _seen(self, batch: Any, draws: Draws, rows: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Real and made images [n, d, d] of the batch's valid ones, and the share [n] of its particle that each is."""

@@ -10,7 +10,7 @@ from hypermol.networks.convolution import (
     shrink_output_,
     spread_outputs_,
 )
-from hypermol.networks.critic import ImageCritic
+from hypermol.networks.critic import DenseCritic, ImageCritic
 from hypermol.networks.encodings import GaussianEncoding, GeometricEncoding
 from hypermol.networks.filter_bank import GaussianFilters
 from hypermol.networks.mlp import Linear, ResidualMLP
@@ -18,6 +18,7 @@ from hypermol.networks.sine import SineNetwork
 
 __all__ = [
     "ConvolutionalFeatures",
+    "DenseCritic",
     "GaussianEncoding",
     "GaussianFilters",
     "GeometricEncoding",

@@ -21,7 +21,7 @@ from hypermol.reconstruction.regression import (
     regression_map,
     sizes_within,
 )
-from hypermol.reconstruction.rigid import rigid_fields, without_rigid_motion
+from hypermol.reconstruction.rigid import without_rigid_motion
 from hypermol.reconstruction.rings import RingMap, Rings
 from hypermol.reconstruction.shells import Profile, extended, profile_volume, shell_mean, shell_means
 from hypermol.reconstruction.support import fourier_gain, masked_within_gain, real_space_gain

@@ -27,6 +27,7 @@ from hypermol.simulation.map_scores import (
 from hypermol.simulation.model_files import read_model, write_models
 from hypermol.simulation.models import Atoms, HingedModel, hinge_atoms
 from hypermol.simulation.motions import Arrangements, Motion, Turn, Turns
+from hypermol.simulation.own_frames import own_frame_figures
 from hypermol.simulation.pose_bound import PoseBound, pose_bound
 from hypermol.simulation.project import Camera, padded_box, project_gaussians
 from hypermol.simulation.pseudo_protein import PseudoProtein, pseudo_protein

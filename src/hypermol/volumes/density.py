@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from hypermol.kernels import slice_grid, volumes_to_grid
-from hypermol.maps import centred_sphere
+from hypermol.kernels import slice_grid, slice_grids, volumes_to_grid, volumes_to_grids
+from hypermol.maps import centred_sphere, rigid_fields
 from hypermol.shapes import Complex, Float
 from hypermol.specs import BuildContext
 from hypermol.volumes.base import Volume
@@ -42,12 +42,17 @@ class DensityVolume(Volume):
         positivity and support as Gupta et al. (2021) ask of a map, but with derivatives everywhere."""
         return self.unit * self.sphere * softplus(self.raw(z) + START, SHARPNESS)
 
-    def motion(self, z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-        """Power of what tells the densities at n different z apart, in units of that of their mean (0 of one z)."""
-        found = self.densities(z).flatten(1)
+    def frame(self, z: Float[Tensor, "n d"], shifts: bool = False) -> Float[Tensor, ""]:
+        """How far the densities at n different z are from lying on their mean V0 as well as a small turn (and shift)
+        could lay them: mean over z of sum_a <L_a V0, V(z)>^2 / (|L_a V0|^2 |V0|^2), L_a the changes by small motions.
+
+        A map turned by w radians about a axis from where it lies best has about w^2 |L_a V0|^2 / |V0|^2.
+        """
+        found = self.densities(z)
         mean = found.mean(0)
-        apart = (found - mean).square().sum() / max(len(z) - 1, 1)
-        return apart / (mean - mean.mean()).square().sum()
+        fields = rigid_fields(mean)[: 6 if shifts else 3].flatten(1)
+        along = found.flatten(1) @ fields.T
+        return (along.square() / fields.square().sum(1)).sum(1).mean() / mean.square().sum()
 
     def values(self, k: Float[Tensor, "n p 3"], z: Float[Tensor, "n d"] | None) -> Complex[Tensor, "n p"]:
         """V(k, z); see Volume."""
@@ -56,10 +61,8 @@ class DensityVolume(Volume):
         if z is None:
             return slice_grid(volumes_to_grid(self.densities(None)), k, self.box)[..., 0]
         starts = _runs(z)
-        grid = volumes_to_grid(self.densities(z[starts]))
         sizes = torch.diff(starts, append=starts.new_tensor([len(z)])).tolist()
-        parts = zip(k.split(sizes), grid.split(1, dim=-1), strict=True)
-        return torch.cat([slice_grid(own.contiguous(), points, self.box)[..., 0] for points, own in parts])
+        return slice_grids(volumes_to_grids(self.densities(z[starts])), k, sizes, self.box)[..., 0]
 
 
 def _runs(z: Tensor) -> Tensor:
