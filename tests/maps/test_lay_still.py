@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hypermol.imaging import rotvec_to_matrix
-from hypermol.maps import laid_still, transform_map
+from hypermol.maps import laid_onto, laid_still, transform_map
 
 NOWHERE = torch.zeros(3, dtype=torch.float64)
 
@@ -38,3 +38,12 @@ def test_maps_that_lie_still_stay():
     assert (laid_still(family) - family).norm() < 0.03 * family.norm()
     same = torch.stack([BODY, BODY])
     torch.testing.assert_close(laid_still(same), same, atol=1e-3, rtol=0)
+
+
+def test_maps_laid_on_one_that_stays_do_not_depend_on_each_other():
+    axis = torch.tensor([0.3, -0.5, 0.8], dtype=torch.float64)
+    turned = torch.stack([transform_map(BODY + arm, rotvec_to_matrix(0.1 * axis), NOWHERE, False) for arm in ARMS])
+    laid = laid_onto(turned, BODY + ARMS[1])
+    torch.testing.assert_close(laid[1], BODY + ARMS[1], atol=0.01, rtol=0)
+    assert (laid[0] - ARMS[0] - BODY).norm() < 0.1 * BODY.norm()
+    torch.testing.assert_close(laid_onto(turned[:1], BODY + ARMS[1])[0], laid[0])

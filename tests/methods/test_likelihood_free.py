@@ -1,5 +1,7 @@
 """Methods that match distributions of images: they recover a map, a family, and say when a game is lost."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from small import hinge
 from hypermol.engine import Loop, MemoryStore, Processes, State
 from hypermol.engine.gradient import install
 from hypermol.errors import ConfigError, ConvergenceError
-from hypermol.maps import align_maps, read_map
+from hypermol.imaging import rotvec_to_matrix
+from hypermol.maps import align_maps, read_map, transform_map
 from hypermol.methods import Conduct, configured, find_method, rebuild, train
 from hypermol.methods.assignment import moments
 from hypermol.methods.game import GAME
@@ -17,6 +20,7 @@ from hypermol.methods.job import make_ready
 from hypermol.metrics import fsc
 from hypermol.particles import Preparation, read_particles
 from hypermol.simulation import Recipe, Truth, simulate
+from hypermol.volumes.voxel_modes import ModeVolume
 
 SMALL = {"critic.channels": 4, "critic.most": 8, "critic.hidden": 8, "batch_size": 8}
 
@@ -213,6 +217,31 @@ def test_a_family_of_modes_is_rebuilt_as_it_was_written(rigid, tmp_path):
     run = train(rigid.folder / "particles.star", configured(find_method("multi-cryogan"), settings), tmp_path / "run")
     last = read_map(run.volumes / "conformation-19.mrc")[0]
     torch.testing.assert_close(rebuild(run, "cpu").decode(torch.ones(1, 1))[0], last)
+
+
+def test_finished_maps_lie_still(rigid):
+    """A family that only turns comes out as one map; with the file's rotations, or told not to, as it came."""
+    settings = {**SMALL, "turns": 1, "volume": "voxel-modes", "volume.hidden": 4}
+    state, job, _ = game_of(rigid, "multi-cryogan", settings)
+    body, context = rigid.map(0).float(), job.context
+    turning = partial(turning_maps, body)
+
+    def spread(**changed):
+        method = configured(find_method("multi-cryogan"), {**settings, **changed})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ModeVolume, "maps", lambda self, z: turning(z))
+            maps = method.decoder(state, context)(torch.linspace(0, 1, 3)[:, None])
+        return float((maps - maps.mean(0)).norm() / maps.norm())
+
+    loose = spread(lay_still=False)
+    assert spread() < 0.25 * loose
+    assert spread(**{"pose.rotations": "given"}) == loose
+
+
+def turning_maps(body, z):
+    """``body`` turned about x by up to 0.2 radians."""
+    turns = [rotvec_to_matrix(0.2 * float(value) * torch.tensor([1.0, 0.0, 0.0]).double()) for value in z[:, 0]]
+    return torch.stack([transform_map(body, turn, torch.zeros(3)) for turn in turns])
 
 
 def test_a_window_is_refused(rigid, tmp_path):

@@ -15,9 +15,10 @@ from hypermol.conformations import DrawnConformation
 from hypermol.engine import Program, State, generator
 from hypermol.engine.gradient import PREFIX, Adam, install
 from hypermol.errors import ConfigError
+from hypermol.maps import laid_onto, laid_still
 from hypermol.methods.assignment import Assignment
 from hypermol.methods.game import MEAN, Game
-from hypermol.methods.likelihood_free_results import results
+from hypermol.methods.likelihood_free_results import SHOWN, results
 from hypermol.methods.method import Results
 from hypermol.methods.players import ConvolutionalCritic, FullCritic, Players, Side
 from hypermol.objectives import Wasserstein, critic_box
@@ -52,6 +53,11 @@ class LikelihoodFree:
         "price on turns of the conformations against their mean map: no image ties their frames, which drift apart "
         "without one (ours; the paper: 0)",
     ] = 0.0
+    lay_still: Annotated[
+        bool,
+        "turn every finished map, as a whole, to where most of it lies on the mean of all; not where the file's "
+        "rotations are drawn, which tie the frames (ours; Gupta et al. say nothing of frames)",
+    ] = True
     turns: Annotated[Count, "updates of the maker"] = 3000
     critic_steps: Annotated[Count, "updates of the critic before each of the maker (CryoGAN: 4)"] = 4
     batch_size: Annotated[Count, "real images, and as many made ones, per update (CryoGAN: 8)"] = 32
@@ -183,4 +189,24 @@ class LikelihoodFree:
         lead = "volume."
         renamed = {PREFIX + name.removeprefix(lead): value for name, value in own.items() if name.startswith(lead)}
         install(volume, State(renamed)).eval()
-        return volume.to(next(iter(renamed.values())).device).maps
+        maps = volume.to(next(iter(renamed.values())).device).maps
+        shown = self.along(SHOWN)
+        if shown is None or not self.lay_still or self.pose.needs_poses:
+            return maps
+        return _Still(maps, shown, self.pose.shift_px > 0)
+
+
+@dataclasses.dataclass
+class _Still:
+    """The maps of a family, each laid on the mean of those at ``z`` after they were laid so that most stands still."""
+
+    maps: Callable[[Tensor | None], Tensor]
+    z: Tensor
+    shifts: bool
+    _mean: Tensor | None = None
+
+    def __call__(self, z: Tensor | None) -> Tensor:
+        """z [n, d] → maps [n, D, D, D]."""
+        if self._mean is None:
+            self._mean = laid_still(self.maps(self.z), self.shifts).mean(0)
+        return laid_onto(self.maps(z), self._mean, self.shifts)
