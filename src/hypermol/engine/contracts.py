@@ -83,6 +83,7 @@ class Phase:
     """Steps in turn until a stop rule holds: ``passes``, ``images`` (particles seen in all) or ``converged``.
 
     ``apply_every``: batches between two updates; None means once, at the end of each pass.
+    ``usual_passes``: how many it takes if all goes well, where ``passes`` is a limit; for the time left alone.
     ``band_limit(progress)``: the shell up to which images are used, progress running from 0 to 1 over the passes.
     """
 
@@ -92,6 +93,7 @@ class Phase:
     batch_size: int
     apply_every: int | None = 1
     images: int | None = None
+    usual_passes: int | None = None
     converged: Callable[[State], bool] | None = None
     enter: Callable[[State], State] = lambda state: state
     band_limit: Callable[[float], int] | None = None

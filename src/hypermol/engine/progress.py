@@ -21,7 +21,7 @@ class Forecast:
     def __init__(self, phases: Sequence[Phase], count: int, now: Callable[[], float] = time.monotonic) -> None:
         self._phases, self._count, self._now = phases, count, now
         self._passes = _expected_passes(phases, count)
-        self._total = sum((self._work_of_phase(i) for i in range(len(phases))), np.zeros(2))
+        self._total = self._work_of_all()
         self._done, self._seen, self._worked = np.zeros(2), np.zeros((2, 2)), np.zeros(2)
         self._last = self._now()
 
@@ -32,6 +32,9 @@ class Forecast:
         self._seen += np.outer(work, work)
         self._worked += work * (now - self._last)
         self._last = now
+        if clock.pass_index >= self._passes[clock.phase]:  # not all went well
+            self._passes[clock.phase] = clock.pass_index + 1
+            self._total = self._work_of_all()
         done = sum((self._work_of_phase(i) for i in range(clock.phase)), np.zeros(2))
         done += sum((self._work_of_pass(phase, i) for i in range(clock.pass_index)), np.zeros(2))
         inside = min(1.0, clock.batch * phase.batch_size / self._count)
@@ -61,6 +64,9 @@ class Forecast:
             return np.array([0.0, self._worked[1] / self._seen[1, 1]])
         return found
 
+    def _work_of_all(self) -> np.ndarray:
+        return sum((self._work_of_phase(i) for i in range(len(self._phases))), np.zeros(2))
+
     def _work_of_phase(self, index: int) -> np.ndarray:
         return sum((self._work_of_pass(self._phases[index], i) for i in range(self._passes[index])), np.zeros(2))
 
@@ -70,10 +76,10 @@ class Forecast:
 
 
 def _expected_passes(phases: Sequence[Phase], count: int) -> list[int]:
-    """At most how many passes each phase will take: ``Phase.images`` counts from the start of the job."""
+    """How many passes each phase will take if all goes well: ``Phase.images`` counts from the start of the job."""
     passes, seen = [], 0
     for phase in phases:
-        wanted = phase.passes
+        wanted = phase.passes if phase.usual_passes is None else min(phase.passes, phase.usual_passes)
         if phase.images is not None:
             wanted = min(wanted, -(-max(phase.images - seen, 0) // max(count, 1)))
         passes.append(wanted)

@@ -59,12 +59,14 @@ class Game:
         """The first attempt, not begun."""
         return State(self.begun(0), data={GAME: fresh(0)})
 
-    def phase(self, passes: int, batch_size: int) -> Phase:
-        """Turns until there have been enough; ``passes`` are an upper limit. Steps state no norm of their update: a new
-        critic's grows a thousandfold until its penalty holds it, and is no fault."""
+    def phase(self, usual_passes: int, passes: int) -> Phase:
+        """Turns until there have been enough: in ``usual_passes``, or, where the game begins again, ``passes`` at most.
+        Steps state no norm of their update: a new critic's grows a thousandfold until its penalty holds it, and is no
+        fault."""
         critic = Step(self._contribution("critic"), self._judged, self.settings.critic_steps)
         maker = Step(self._contribution("maker"), self._made)
-        return Phase("game", (critic, maker), passes, batch_size, converged=self._over)
+        size = self.settings.batch_size
+        return Phase("game", (critic, maker), passes, size, usual_passes=usual_passes, converged=self._over)
 
     def _over(self, state: State) -> bool:
         return state.data[GAME]["turn"] >= self.settings.turns

@@ -162,8 +162,8 @@ class LikelihoodFree:
         """The game; then, if asked for, the search that assigns. Raises ConfigError where the parts do not fit."""
         game = self.game(context)
         batches = math.ceil(context.count / self.batch_size)
-        steps = self.turns * (self.critic_steps + 1) * (1 + self.restarts)
-        phases = [game.phase(math.ceil(steps / batches), self.batch_size)]
+        steps = self.turns * (self.critic_steps + 1)
+        phases = [game.phase(math.ceil(steps / batches), math.ceil(steps * (1 + self.restarts) / batches))]
         if self.assign:
             phases.append(self.assignment.phase(self, context))
 
