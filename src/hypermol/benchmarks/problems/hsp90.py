@@ -1,5 +1,7 @@
 """Hsp90-like sets of Multi-CryoGAN (Gupta et al. 2020): bond angle continuous on 0-20°, or 0° for 25 % and 20° for
-75 %. 32 px of 5 Å, SNR 0.1, no shifts, defocus 1.0-2.0 µm without astigmatism."""
+75 %. 32 px of 5 Å, SNR 0.1, no shifts, defocus 1.0-2.0 µm without astigmatism. Beyond the paper: the continuous one with
+shifts of ±2 px, and seen more often from one side (density of viewing directions over even ones: 2.3 there, 0.3
+opposite)."""
 
 from hypermol.benchmarks.molecules import hsp90
 from hypermol.benchmarks.problem import Problem
@@ -18,6 +20,22 @@ HSP90_25_75 = Problem(
     "Hsp90 dimer: 25 % closed, 75 % open by 20°",
     SOURCE,
     {**COMMON, "levels": 2, "populations": (0.25, 0.75)},
+    TIERS,
+    hsp90,
+)
+HSP90_SHIFTED = Problem(
+    "hsp90-shifted",
+    "Hsp90 dimer opening by 0 to 20°, off centre by up to 2 px",
+    SOURCE + "; shifts ours",
+    {**COMMON, "shift_px": 2.0},
+    TIERS,
+    hsp90,
+)
+HSP90_BIASED = Problem(
+    "hsp90-biased",
+    "Hsp90 dimer opening by 0 to 20°, views mildly crowded about one axis",
+    SOURCE + "; views ours",
+    {**COMMON, "view_concentration": 1.0},
     TIERS,
     hsp90,
 )
