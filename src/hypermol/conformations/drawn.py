@@ -27,13 +27,18 @@ class DrawnConformation:
     z_dim: Annotated[Count, "dimensions of z"] = 1
     distribution: Annotated[Distribution, "even between 0 and 1 as in the paper, or normal"] = "even"
     shared: Annotated[Count, "images in a row that show one conformation"] = 8
+    spread: Annotated[
+        bool,
+        "the z of a batch lie at even steps from a random beginning, so that its shares of states do not fluctuate; "
+        "off: each drawn by itself, as in the paper",
+    ] = True
 
     words = "nothing: z is drawn"
     z_from = "prior"
 
     def build(self, context: BuildContext) -> nn.Module:
         """The prior to draw from."""
-        return ConformationPrior(self.z_dim, self.distribution, self.shared)
+        return ConformationPrior(self.z_dim, self.distribution, self.shared, self.spread)
 
     def along(self, count: int) -> Float[Tensor, "n d"]:
         """``count`` z by which the family is shown: of one dimension in order, with the same probability between every
@@ -52,20 +57,24 @@ class DrawnConformation:
 class ConformationPrior(nn.Module):
     """Draws z for the particles of a batch."""
 
-    def __init__(self, z_dim: int, distribution: Distribution, shared: int) -> None:
+    def __init__(self, z_dim: int, distribution: Distribution, shared: int, spread: bool) -> None:
         super().__init__()
-        self.z_dim, self.distribution, self.shared = z_dim, distribution, shared
+        self.z_dim, self.distribution, self.shared, self.spread = z_dim, distribution, shared, spread
 
     def forward(self, batch: Any, pose: Hypotheses, draws: Any, rows: dict[str, Tensor]) -> Hypotheses:
         """z [B, 1, d]. Which images share one depends on their places in the whole batch, not on who computes them."""
-        drawn = draws.shared_normal("z", -(-draws.total // self.shared), self.z_dim)
-        z = drawn if self.distribution == "normal" else 0.5 * (1 + torch.erf(drawn / math.sqrt(2)))
+        count = -(-draws.total // self.shared)
+        z = self.evenly(count, draws, "z") if self.spread else self._each(count, draws)
         place = torch.arange(draws.start, draws.stop, device=z.device) // self.shared
         return Hypotheses(z=z[place][:, None])
 
-    def evenly(self, count: int, draws: Any) -> Float[Tensor, "n d"]:
+    def _each(self, count: int, draws: Any) -> Tensor:
+        drawn = draws.shared_normal("z", count, self.z_dim)
+        return drawn if self.distribution == "normal" else 0.5 * (1 + torch.erf(drawn / math.sqrt(2)))
+
+    def evenly(self, count: int, draws: Any, purpose: str = "evenly") -> Float[Tensor, "n d"]:
         """``count`` z that cover the prior evenly in each dimension, from a random beginning."""
-        begin = 0.5 * (1 + torch.erf(draws.shared_normal("evenly", 1, self.z_dim) / math.sqrt(2)))
+        begin = 0.5 * (1 + torch.erf(draws.shared_normal(purpose, 1, self.z_dim) / math.sqrt(2)))
         step = torch.arange(count, device=begin.device)[:, None]
         # each dimension in an order of its own
         order = step * (2 * torch.arange(self.z_dim, device=begin.device) + 1) % count

@@ -15,7 +15,7 @@ from hypermol.conformations import DrawnConformation
 from hypermol.engine import Program, State, generator
 from hypermol.engine.gradient import PREFIX, Adam, install
 from hypermol.errors import ConfigError
-from hypermol.maps import laid_onto, laid_still
+from hypermol.maps import StillFrames
 from hypermol.methods.assignment import Assignment
 from hypermol.methods.game import MEAN, Game
 from hypermol.methods.likelihood_free_results import SHOWN, results
@@ -198,15 +198,18 @@ class LikelihoodFree:
 
 @dataclasses.dataclass
 class _Still:
-    """The maps of a family, each laid on the mean of those at ``z`` after they were laid so that most stands still."""
+    """The maps of a family, each laid on the mean of those at ``z``, which were laid so that most stands still."""
 
     maps: Callable[[Tensor | None], Tensor]
     z: Tensor
     shifts: bool
-    _mean: Tensor | None = None
+    _frames: StillFrames | None = None
 
     def __call__(self, z: Tensor | None) -> Tensor:
         """z [n, d] → maps [n, D, D, D]."""
-        if self._mean is None:
-            self._mean = laid_still(self.maps(self.z), self.shifts).mean(0)
-        return laid_onto(self.maps(z), self._mean, self.shifts)
+        if self._frames is None:
+            self._frames = StillFrames(self.maps(self.z), self.shifts)
+        if z is None:
+            return self.maps(z)
+        like = torch.cdist(z.to(self.z), self.z).topk(2, largest=False).indices.tolist()
+        return torch.stack([self._frames.onto(map_, near) for map_, near in zip(self.maps(z), like, strict=True)])

@@ -1,6 +1,6 @@
 """Hsp90-like sets of Multi-CryoGAN (Gupta et al. 2020): bond angle continuous on 0-20°, or 0° for 25 % and 20° for
-75 %. 32 px of 5 Å, SNR 0.1, no shifts, defocus 1.0-2.0 µm without astigmatism. Beyond the paper: the continuous one with
-shifts of ±2 px, and seen more often from one side (density of viewing directions over even ones: 2.3 there, 0.3
+75 %. 32 px of 5 Å, SNR 0.1, no shifts, defocus 1.0-2.0 µm without astigmatism. Beyond the paper: the continuous one
+with shifts of ±2 px, and seen more often from one side (density of viewing directions over even ones: 2.3 there, 0.3
 opposite)."""
 
 from hypermol.benchmarks.molecules import hsp90
