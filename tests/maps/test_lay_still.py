@@ -1,10 +1,13 @@
 """Maps of one molecule whose frames have come apart, and that are laid so that most of it stands still."""
 
+import itertools
+
 import pytest
 import torch
 
-from hypermol.imaging import rotvec_to_matrix
-from hypermol.maps import laid_onto, laid_still, transform_map
+from hypermol.imaging import geodesic_angle_deg, rotvec_to_matrix, so3_grid, spacing_deg
+from hypermol.maps import StillFrames, laid_still, other_hand, transform_map
+from hypermol.maps.far_frames import far_frames
 
 NOWHERE = torch.zeros(3, dtype=torch.float64)
 
@@ -40,10 +43,37 @@ def test_maps_that_lie_still_stay():
     torch.testing.assert_close(laid_still(same), same, atol=1e-3, rtol=0)
 
 
-def test_maps_laid_on_one_that_stays_do_not_depend_on_each_other():
+def test_frames_far_apart_and_the_other_hand_are_found():
+    """Two states of two maps each, one state in a frame and hand far from the other's, and one map half way between
+    the states as they came, which is like both in either's frame."""
+    first, last = BODY + ARMS[0], BODY + ARMS[1]
+    far = other_hand(transform_map(last, rotvec_to_matrix(torch.tensor([1.1, -0.7, 1.6]).double()), NOWHERE))
+    came = [first, first, (first + far) / 2, far, far]
+    laid = laid_still(torch.stack(came))
+    apart = (first - last).abs().sum()
+    assert (laid[0] - laid[1]).abs().sum() < 0.05 * apart
+    assert 0.5 * apart < (laid[0] - laid[-1]).abs().sum() < 1.5 * apart
+    assert (torch.stack(came)[0] - came[-1]).abs().sum() > 3 * apart
+
+
+def test_another_map_is_laid_by_itself():
+    family = torch.stack([BODY + arm for arm in ARMS])
+    frames = StillFrames(family)
     axis = torch.tensor([0.3, -0.5, 0.8], dtype=torch.float64)
-    turned = torch.stack([transform_map(BODY + arm, rotvec_to_matrix(0.1 * axis), NOWHERE, False) for arm in ARMS])
-    laid = laid_onto(turned, BODY + ARMS[1])
-    torch.testing.assert_close(laid[1], BODY + ARMS[1], atol=0.01, rtol=0)
-    assert (laid[0] - ARMS[0] - BODY).norm() < 0.1 * BODY.norm()
-    torch.testing.assert_close(laid_onto(turned[:1], BODY + ARMS[1])[0], laid[0])
+    turned = transform_map(BODY + ARMS[1], rotvec_to_matrix(0.1 * axis), NOWHERE)
+    assert (frames.onto(turned, [0, 1]) - frames.laid[1]).norm() < 0.05 * BODY.norm()
+
+
+def test_far_frames_are_the_best_of_a_grid():
+    """A map of the grid is found again, the placements are apart, and the other hand is taken where it fits."""
+    goal = transform_map(BODY, so3_grid(2)[1234], NOWHERE)
+    found = far_frames(BODY, goal)
+    assert len(found) == 6
+    rotation, mirrored = found[0]
+    assert not mirrored
+    assert float(geodesic_angle_deg(rotation, so3_grid(2)[1234])) < spacing_deg(2)
+    for first, second in itertools.combinations([one for one, hand in found if not hand], 2):
+        assert float(geodesic_angle_deg(first, second)) > spacing_deg(2)
+    rotation, mirrored = far_frames(BODY, other_hand(goal))[0]
+    laid = transform_map(BODY, rotation, NOWHERE, mirrored)
+    assert (laid - other_hand(goal)).norm() < 0.6 * BODY.norm()

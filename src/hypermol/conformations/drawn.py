@@ -76,7 +76,8 @@ class ConformationPrior(nn.Module):
         """``count`` z that cover the prior evenly in each dimension, from a random beginning."""
         begin = 0.5 * (1 + torch.erf(draws.shared_normal(purpose, 1, self.z_dim) / math.sqrt(2)))
         step = torch.arange(count, device=begin.device)[:, None]
-        # each dimension in an order of its own
-        order = step * (2 * torch.arange(self.z_dim, device=begin.device) + 1) % count
+        # further dimensions in random orders (Latin hypercube sampling, McKay, Beckman & Conover 1979)
+        others = draws.shared_normal(f"{purpose}, order", count, self.z_dim - 1).argsort(0)
+        order = torch.cat([step, others], 1)
         share = ((order + begin) / count).clamp(1e-6, 1 - 1e-6)
         return share if self.distribution == "even" else math.sqrt(2) * torch.erfinv(2 * share - 1)
