@@ -120,7 +120,15 @@ def test_what_is_hidden_is_not_in_the_file(folder):
 
 def test_without_shared_models_a_stand_in_says_so(folder, monkeypatch):
     monkeypatch.setattr("hypermol.benchmarks.molecules.model_file", lambda name: None)
-    for name in ("ribosome-90-10", "hsp90", "hsp90-25-75", "igg-1d", "adenylate-kinase"):
+    for name in (
+        "ribosome-90-10",
+        "hsp90",
+        "hsp90-25-75",
+        "hsp90-shifted",
+        "hsp90-biased",
+        "igg-1d",
+        "adenylate-kinase",
+    ):
         recipe, words = find_problem(name).settled("tiny", 0, folder / "stand-ins")
         assert "stand-in" in words
         assert build_molecule(recipe).motion.moving.any()  # and it fits its box

@@ -26,7 +26,7 @@ def drawn(count, batch=0, **settings):
 
 def test_the_z_of_a_batch_lie_at_even_steps():
     z = drawn(64, shared=8)
-    torch.testing.assert_close(z[::8].diff(dim=0), torch.full((7, 1), 1 / 8))
+    torch.testing.assert_close(z[::8].sort(0).values.diff(dim=0), torch.full((7, 1), 1 / 8))
     assert torch.equal(z[0::8], z[7::8])
     assert not torch.equal(z, drawn(64, batch=1, shared=8))
     loose = drawn(64, shared=8, spread=False)[::8]
@@ -40,3 +40,15 @@ def test_over_many_batches_z_have_their_prior(spread):
     cell = (4 * z).floor().long()
     counts = torch.bincount(cell[:, 0] * 4 + cell[:, 1], minlength=16)
     assert abs(counts - 200).max() < 60
+
+
+def test_images_that_are_no_multiple_of_those_that_share_a_z_have_the_prior_too():
+    z = torch.cat([drawn(12, batch, shared=8) for batch in range(400)])
+    assert abs(float((z < 0.5).double().mean()) - 0.5) < 0.02
+
+
+def test_parts_of_a_batch_have_the_prior_too():
+    draws = [Draws(3, (0, 0, batch), 32, 0, 64, torch.device("cpu")) for batch in range(100)]
+    prior = DrawnConformation(shared=8).build(None)
+    means = torch.stack([prior(None, None, one.part(0, 32), {}).z.mean() for one in draws])
+    assert abs(float(means.mean()) - 0.5) < 0.05

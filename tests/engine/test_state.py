@@ -196,15 +196,15 @@ def test_the_time_left_where_the_band_grows(fixed: float, per_pixel: float) -> N
     assert forecast.fraction == pytest.approx(1 / 3)
 
 
-def test_the_time_left_is_that_of_the_usual_passes_and_one_more_where_these_are_over() -> None:
+def test_the_time_left_is_that_of_the_usual_passes_and_of_as_many_again_where_these_are_over() -> None:
     clock_time = [0.0]
-    forecast = Forecast([counting(passes=30, usual_passes=3)], 4, now=lambda: clock_time[0])
+    forecast = Forecast([counting(passes=7, usual_passes=3)], 4, now=lambda: clock_time[0])
     left = []
-    for index in range(5):
+    for index in range(7):
         clock_time[0] += 2.0
-        forecast.advance(Clock(pass_index=index), 4, index / 30)
+        forecast.advance(Clock(pass_index=index), 4, index / 7)
         left.append(round(forecast.seconds_left, 3))
-    assert left == [6.0, 4.0, 2.0, 2.0, 2.0]
+    assert left == [6.0, 4.0, 2.0, 6.0, 4.0, 2.0, 2.0]
 
 
 def test_progress_events_tell_the_time_left() -> None:

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from hypermol.imaging import geodesic_angle_deg, rotvec_to_matrix, so3_grid, spacing_deg
+from hypermol.imaging import geodesic_angle_deg, rebox, rotvec_to_matrix, so3_grid, spacing_deg
 from hypermol.maps import StillFrames, laid_still, other_hand, transform_map
 from hypermol.maps.far_frames import far_frames
 
@@ -75,5 +75,19 @@ def test_far_frames_are_the_best_of_a_grid():
     for first, second in itertools.combinations([one for one, hand in found if not hand], 2):
         assert float(geodesic_angle_deg(first, second)) > spacing_deg(2)
     rotation, mirrored = far_frames(BODY, other_hand(goal))[0]
+    assert mirrored
     laid = transform_map(BODY, rotation, NOWHERE, mirrored)
-    assert (laid - other_hand(goal)).norm() < 0.6 * BODY.norm()
+    assert (laid - other_hand(goal)).norm() < 0.1 * BODY.norm()
+
+
+def test_large_maps_are_laid_by_frames_of_small_ones():
+    """In a box of twice the size: the same frames, shifts in its own pixels."""
+    step = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64)
+    turn = rotvec_to_matrix(torch.tensor([0.1, -0.2, 0.15]).double())
+    came = [rebox(one, 48) for one in (BODY + ARMS[1], transform_map(BODY + ARMS[1], turn, step))]
+    frames = StillFrames(torch.stack(came), shifts=True)
+    assert frames.laid.shape == (2, 48, 48, 48)
+    assert (frames.laid[0] - frames.laid[1]).norm() < 0.05 * frames.laid[0].norm()
+    assert (came[0] - came[1]).norm() > 0.3 * came[0].norm()
+    assert frames.turned_deg > 5
+    assert frames.mirrored == 0

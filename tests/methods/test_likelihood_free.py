@@ -206,6 +206,7 @@ def test_a_run_has_its_family_and_how_alike_it_is(rigid, tmp_path):
     assert matrix.shape == (20, 20)
     np.testing.assert_allclose(np.diag(matrix), 1.0)
     assert run.metrics()["least FSCCC"]["value"] > 0.99
+    assert 0 <= run.metrics()["turn of finished maps"]["value"] < 180
     assert "maps in transition" not in run.metrics()  # after two turns z moves nothing, and nothing is said of shares
     last = read_map(run.volumes / "conformation-19.mrc")[0]
     torch.testing.assert_close(rebuild(run, "cpu").decode(torch.ones(1, 1))[0], last)

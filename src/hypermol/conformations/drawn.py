@@ -64,8 +64,11 @@ class ConformationPrior(nn.Module):
     def forward(self, batch: Any, pose: Hypotheses, draws: Any, rows: dict[str, Tensor]) -> Hypotheses:
         """z [B, 1, d]. Which images share one depends on their places in the whole batch, not on who computes them."""
         count = -(-draws.total // self.shared)
-        z = self.evenly(count, draws, "z") if self.spread else self._each(count, draws)
-        place = torch.arange(draws.start, draws.stop, device=z.device) // self.shared
+        if self.spread:  # in random order: processes have batches in parts
+            z = self.evenly(count, draws, "z")[draws.shared_normal("z, order", count).argsort()]
+        else:
+            z = self._each(count, draws)
+        place = torch.arange(draws.start, draws.stop, device=z.device) * count // draws.total
         return Hypotheses(z=z[place][:, None])
 
     def _each(self, count: int, draws: Any) -> Tensor:

@@ -93,11 +93,11 @@ class Phase:
     batch_size: int
     apply_every: int | None = 1
     images: int | None = None
-    usual_passes: int | None = None
     converged: Callable[[State], bool] | None = None
     enter: Callable[[State], State] = lambda state: state
     band_limit: Callable[[float], int] | None = None
     shuffle: bool = True
+    usual_passes: int | None = None
 
     @classmethod
     def whole(cls, name: str, step: Step, passes: int, batch_size: int, **rules: Any) -> Phase:

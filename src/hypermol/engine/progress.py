@@ -21,7 +21,7 @@ class Forecast:
     def __init__(self, phases: Sequence[Phase], count: int, now: Callable[[], float] = time.monotonic) -> None:
         self._phases, self._count, self._now = phases, count, now
         self._passes = _expected_passes(phases, count)
-        self._total = self._work_of_all()
+        self._work = self._work_before_passes()
         self._done, self._seen, self._worked = np.zeros(2), np.zeros((2, 2)), np.zeros(2)
         self._last = self._now()
 
@@ -33,10 +33,12 @@ class Forecast:
         self._worked += work * (now - self._last)
         self._last = now
         if clock.pass_index >= self._passes[clock.phase]:  # not all went well
-            self._passes[clock.phase] = clock.pass_index + 1
-            self._total = self._work_of_all()
-        done = sum((self._work_of_phase(i) for i in range(clock.phase)), np.zeros(2))
-        done += sum((self._work_of_pass(phase, i) for i in range(clock.pass_index)), np.zeros(2))
+            self._passes[clock.phase] = min(phase.passes, clock.pass_index + (phase.usual_passes or 1))
+            self._work = self._work_before_passes()
+        done = (
+            sum((work[-1] for work in self._work[: clock.phase]), np.zeros(2))
+            + self._work[clock.phase][clock.pass_index]
+        )
         inside = min(1.0, clock.batch * phase.batch_size / self._count)
         self._done = done + inside * self._work_of_pass(phase, clock.pass_index)
 
@@ -64,11 +66,17 @@ class Forecast:
             return np.array([0.0, self._worked[1] / self._seen[1, 1]])
         return found
 
-    def _work_of_all(self) -> np.ndarray:
-        return sum((self._work_of_phase(i) for i in range(len(self._phases))), np.zeros(2))
+    def _work_before_passes(self) -> list[np.ndarray]:
+        """Per phase the work before each of its passes, and of all of them."""
+        works = [
+            [self._work_of_pass(phase, i) for i in range(n)]
+            for phase, n in zip(self._phases, self._passes, strict=True)
+        ]
+        return [np.cumsum([np.zeros(2), *work], 0) for work in works]
 
-    def _work_of_phase(self, index: int) -> np.ndarray:
-        return sum((self._work_of_pass(self._phases[index], i) for i in range(self._passes[index])), np.zeros(2))
+    @property
+    def _total(self) -> np.ndarray:
+        return sum((work[-1] for work in self._work), np.zeros(2))
 
     def _work_of_pass(self, phase: Phase, index: int) -> np.ndarray:
         """Particles, and particles times their share of the pixels."""

@@ -1,4 +1,4 @@
-"""Frames for maps of one molecule in many shapes, chosen so that most of it stands still."""
+"""Frames for maps of one molecule in many shapes, chosen so that they differ little."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from hypermol.imaging import rotvec_to_matrix
+from hypermol.imaging import geodesic_angle_deg, rebox, rotvec_to_matrix
 from hypermol.maps.align_transform import transform_map
 from hypermol.maps.far_frames import far_frames
 from hypermol.maps.rigid_fields import rigid_fields
 from hypermol.shapes import Float
 
+SIZE = 24
+"""Larger maps are brought to so many pixels to find frames: a step costs a hundred times as much at 64 pixels."""
 ROUNDS, REWEIGHTED = 40, 10
 STILL = 1e-3
 """Steps as small (radians, pixels) end the rounds."""
@@ -33,35 +35,52 @@ def laid_still(maps: Float[Tensor, "n d d d"], shifts: bool = False) -> Float[Te
 
 
 class StillFrames:
-    """Frames and hands of maps [n, D, D, D] in which most of the molecule stands still.
+    """Frames and hands of maps [n, D, D, D] in which they differ least: as a rule those in which most of the molecule
+    stands still, but a long arm that swings may be what does.
 
-    The sum of absolute differences counts, so that most of a molecule lies on itself and what moves does not draw the
-    rest along. From the most typical map on, each is laid on the map that it is most like of those that lie already,
-    in small steps from where it is and from where that one was laid. If they then still differ much, it is laid on the
-    most typical one (a map half way between two states in frames of their own is like both, in either's frame), also
-    from where a search over all rotations and both hands puts it, and the nearest counts. Then all move in small steps
-    onto their mean, renewed after each. What is relative between parts of a map is untouched: only frames and hands
-    change, which projections in even views do not determine.
+    The sum of absolute differences counts, for in the sum of squares what moves draws the rest along. From the most
+    typical map on, each is laid on the map that it is most like of those that lie already, in small steps from where it
+    is and from where that one was laid. If they then still differ much, it is laid on the most typical one (a map half
+    way between two states in frames of their own is like both, in either's frame), also from where a search over all
+    rotations and both hands puts it, and the nearest counts. Then all move in small steps onto their mean, renewed
+    after each. What is relative between parts of a map is untouched: only frames and hands change, which projections
+    in even views do not determine.
     """
 
     def __init__(self, maps: Float[Tensor, "n d d d"], shifts: bool = False) -> None:
         self._shifts = shifts
-        self._placed = _one_by_one(maps, shifts)
+        small = torch.stack([_small(map_) for map_ in maps])
+        self._scale = maps.shape[-1] / small.shape[-1]
+        self._placed = _one_by_one(small, shifts)
         for _ in range(ROUNDS):
-            mean = self.laid.mean(0)
+            mean = torch.stack([one.laid for one in self._placed]).mean(0)
             if max([one.step(mean, shifts) for one in self._placed]) < STILL:
                 break
-        self._mean = self.laid.mean(0)
+        self._mean = torch.stack([one.laid for one in self._placed]).mean(0)
+        self.laid = torch.stack([self._lay(map_, one) for map_, one in zip(maps, self._placed, strict=True)])
+        """The maps in their frames, [n, D, D, D]."""
 
     @property
-    def laid(self) -> Float[Tensor, "n d d d"]:
-        """The maps in their frames."""
-        return torch.stack([one.laid for one in self._placed])
+    def turned_deg(self) -> float:
+        """How far the map that was turned most was turned, degrees."""
+        unturned = torch.eye(3, dtype=torch.float64)
+        return max(float(geodesic_angle_deg(one.frame.rotation, unturned)) for one in self._placed)
+
+    @property
+    def mirrored(self) -> int:
+        """How many maps were mirrored."""
+        return sum(one.frame.mirrored for one in self._placed)
 
     def onto(self, map_: Float[Tensor, "d d d"], like: Sequence[int]) -> Float[Tensor, "d d d"]:
         """Another map, laid on the mean of these from where the maps ``like`` it were laid, whichever ends nearer."""
         starts = [self._placed[index].frame for index in like]
-        return _nearest(map_, self._mean, starts, self._shifts).laid
+        return self._lay(map_, _nearest(_small(map_), self._mean, starts, self._shifts))
+
+    def _lay(self, map_: Tensor, placed: _Placed) -> Tensor:
+        frame = placed.frame
+        return (
+            placed.laid if self._scale == 1 else dataclasses.replace(frame, place=self._scale * frame.place).lay(map_)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +122,7 @@ def _one_by_one(maps: Tensor, shifts: bool) -> list[_Placed]:
         left = [index for index in range(len(maps)) if index not in placed]
         place = int(apart[lying][:, left].argmin())
         like, index = lying[place // len(left)], left[place % len(left)]
-        starts = [_Frame(), placed[like].frame]
+        starts = [_Frame()] if like == typical else [_Frame(), placed[like].frame]
         found, fixed = _nearest(maps[index], placed[like].laid, starts, shifts), maps[typical]
         if _apart(found.laid, placed[like].laid) > FAR * float(fixed.abs().sum()):
             starts += [_Frame(rotation, mirrored=hand) for rotation, hand in far_frames(maps[index], fixed)]
@@ -120,6 +139,10 @@ def _nearest(map_: Tensor, fixed: Tensor, starts: Sequence[_Frame], shifts: bool
             if way.step(fixed, shifts) < STILL:
                 break
     return min(ways, key=lambda way: _apart(way.laid, fixed))
+
+
+def _small(map_: Tensor) -> Tensor:
+    return map_ if map_.shape[-1] <= SIZE else rebox(map_, SIZE)
 
 
 def _apart(first: Tensor, second: Tensor) -> float:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any
 
 import torch
@@ -55,8 +55,8 @@ class LikelihoodFree:
     ] = 0.0
     lay_still: Annotated[
         bool,
-        "turn every finished map, as a whole, to where most of it lies on the mean of all; not where the file's "
-        "rotations are drawn, which tie the frames (ours; Gupta et al. say nothing of frames)",
+        "turn and mirror every finished map as a whole (and shift it, where shifts are drawn) to where all differ "
+        "least; not where the file's rotations are drawn, which tie the frames (ours; Gupta et al. say nothing of it)",
     ] = True
     turns: Annotated[Count, "updates of the maker"] = 3000
     critic_steps: Annotated[Count, "updates of the critic before each of the maker (CryoGAN: 4)"] = 4
@@ -156,7 +156,7 @@ class LikelihoodFree:
         """The game for these data."""
         self.check()
         boxes = self._boxes(context.box)
-        return Game(partial(self.players, context), self.bands(context.box), len(boxes), self)
+        return Game(functools.partial(self.players, context), self.bands(context.box), len(boxes), self)
 
     def program(self, context: BuildContext) -> Program:
         """The game; then, if asked for, the search that assigns. Raises ConfigError where the parts do not fit."""
@@ -193,23 +193,27 @@ class LikelihoodFree:
         shown = self.along(SHOWN)
         if shown is None or not self.lay_still or self.pose.needs_poses:
             return maps
-        return _Still(maps, shown, self.pose.shift_px > 0)
+        return LaidStill(maps, shown, self.pose.shift_px > 0)
 
 
 @dataclasses.dataclass
-class _Still:
-    """The maps of a family, each laid on the mean of those at ``z``, which were laid so that most stands still."""
+class LaidStill:
+    """The maps of a family, each turned and mirrored as a whole onto the mean of those at ``z``, which were laid to
+    where they differ least; shifted too, with ``shifts``."""
 
     maps: Callable[[Tensor | None], Tensor]
     z: Tensor
     shifts: bool
-    _frames: StillFrames | None = None
+
+    @functools.cached_property
+    def frames(self) -> StillFrames:
+        """Those of the maps at ``z``."""
+        return StillFrames(self.maps(self.z), self.shifts)
 
     def __call__(self, z: Tensor | None) -> Tensor:
         """z [n, d] → maps [n, D, D, D]."""
-        if self._frames is None:
-            self._frames = StillFrames(self.maps(self.z), self.shifts)
+        maps = self.maps(z)
         if z is None:
-            return self.maps(z)
+            return maps
         like = torch.cdist(z.to(self.z), self.z).topk(2, largest=False).indices.tolist()
-        return torch.stack([self._frames.onto(map_, near) for map_, near in zip(self.maps(z), like, strict=True)])
+        return torch.stack([self.frames.onto(map_, near) for map_, near in zip(maps, like, strict=True)])

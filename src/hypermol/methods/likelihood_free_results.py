@@ -24,7 +24,8 @@ STILL = 0.01
 def results(method: Any, state: State, context: BuildContext) -> Results:
     """See ``LikelihoodFree.results``."""
     z = method.along(SHOWN)
-    maps = method.decoder(state, context)(z).cpu()
+    decode = method.decoder(state, context)
+    maps = decode(z).cpu()
     game, notes = state.data[GAME], tuple(state.data.get("notes", ()))
     how = f"after {game['turn']} turns, in their noise's deviation; means over about the last fifty"
     metrics = {
@@ -38,12 +39,21 @@ def results(method: Any, state: State, context: BuildContext) -> Results:
         named["map"] = maps.mean(0)
         matrices["fsccc"] = fsccc(maps.double()).numpy()
         metrics |= _populations(matrices["fsccc"]) if z.shape[1] == 1 else {}
+        metrics |= _turned(getattr(decode, "frames", None))
     if not method.assign:
         return Results({}, named, metrics, matrices=matrices, notes=notes)
     own = own_consensus(state)
     columns = ("z", "z_covariance", "log_likelihood", *POSE)
     estimates = {name: state.table[name].cpu().numpy() for name in columns if name in state.table}
     return Results(estimates, {**named, **own.maps}, {**metrics, **own.metrics}, own.curves, notes, matrices)
+
+
+def _turned(frames: Any) -> dict[str, dict[str, Any]]:
+    """How far finished maps were turned, where they were."""
+    if frames is None:
+        return {}
+    how = f"the map turned most, to where all differ least; {frames.mirrored} of {len(frames.laid)} were mirrored too"
+    return {"turn of finished maps": {"value": frames.turned_deg, "unit": "degrees", "how": how}}
 
 
 def _populations(matrix: np.ndarray) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,8 @@
 With even views no image tells in which frame a conformation lies: V(z) and V(z) turned by any R(z), or mirrored, have
 the same distribution of projections. The figures of ``family_figures`` (one alignment of all maps) ask for more than
 such images hold; these ask for what they do hold, in two ways: maps aligned one by one, where the homogeneous map that
-they are compared with is given the same freedom; and one alignment of all after ``laid_still``, which knows no truth.
+they are compared with is given the same freedom; and one alignment of all after ``laid_still``,
+which knows no truth and finds frames (and hands) in which maps differ least, for the true ones too.
 Gupta et al. 2020 say nothing of alignment.
 """
 
