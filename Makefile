@@ -100,8 +100,12 @@ bench-many-images: $(VENV)/.ready
 # One seed of the rigid problem and of both motions, and the methods that find poses beside them; goes on where it stopped.
 # The published setting, on a GPU: --problems hsp90 hsp90-25-75 --tier paper --methods multi-cryogan:turns=20000 --seeds 0 1 2
 bench-likelihood-free: $(VENV)/.ready
-	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems rigid --methods cryogan:turns=2000 abinitio cryodrgn2:z_dim=0
-	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems two-states hinge --methods $(GAME) ppca-abinitio cryodrgn2:z_dim=1
+	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems rigid --methods cryogan:turns=2000 abinitio:shift_range=0 \
+		cryodrgn2:z_dim=0,pose.shift_range=0,phases.1.turns=4,phases.2.turns=1,phases.2.passes=2,epochs=3
+	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems two-states hinge --methods $(GAME) \
+		ppca-abinitio:z_dim=1,poses.images=6000,poses.shift_range=0 \
+		cryodrgn2:z_dim=1,pose.shift_range=0,phases.1.turns=4,phases.2.turns=2,phases.2.passes=3,epochs=6
+	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems two-states --methods classify-abinitio:classes=2,shift_range=0
 
 bench-kernels: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.grid_kernels
