@@ -7,6 +7,7 @@ PEERS := .peers
 .PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-moments bench-pose-search bench-unknown-poses bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean bench-amortised bench-inference bench-many-images bench-encoder-tables bench-hybrid bench-likelihood-free
 
 GAME ?= multi-cryogan:volume=voxel-modes,critic=dense,turns=8000,batch_size=64,stages=1,band_start=0.29,band_end=1,march_end=0.2,still=0.1,cooling=0.8,average=0.998,frame_price=1000,update.learning_rate=1e-2,conformation.shared=8
+STATES ?= multi-cryogan:volume=voxel-modes,critic=dense,turns=5000,batch_size=256,stages=1,band_start=0.29,band_end=1,march_end=0.2,still=0.1,cooling=0.8,average=0.998,frame_price=1000,update.learning_rate=1e-2,conformation.shared=32
 METHODS ?= ppca-abinitio classify-abinitio:classes=12,starts=0,apart_starts=1,search_passes=3,kept=6 cryodrgn2:z_dim=2
 
 # make demo: simulate a molecule that moves, reconstruct it, and write a report.
@@ -105,7 +106,7 @@ bench-likelihood-free: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems two-states hinge --methods $(GAME) \
 		ppca-abinitio:z_dim=1,poses.images=6000,poses.shift_range=0 \
 		cryodrgn2:z_dim=1,pose.shift_range=0,phases.1.turns=4,phases.2.turns=2,phases.2.passes=3,epochs=6
-	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems two-states --methods classify-abinitio:classes=2,shift_range=0
+	$(BIN)/python -m hypermol.benchmarks.likelihood_free --problems two-states --methods $(STATES) classify-abinitio:classes=2,shift_range=0
 
 bench-kernels: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.grid_kernels
