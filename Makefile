@@ -6,8 +6,9 @@ PEERS := .peers
 
 .PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-moments bench-pose-search bench-unknown-poses bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean bench-amortised bench-inference bench-many-images bench-encoder-tables bench-hybrid bench-likelihood-free
 
-GAME ?= multi-cryogan:volume=voxel-modes,critic=dense,turns=8000,batch_size=64,stages=1,band_start=0.29,band_end=1,march_end=0.2,still=0.1,cooling=0.8,average=0.998,frame_price=1000,update.learning_rate=1e-2,conformation.shared=8
-STATES ?= multi-cryogan:volume=voxel-modes,critic=dense,turns=5000,batch_size=256,stages=1,band_start=0.29,band_end=1,march_end=0.2,still=0.1,cooling=0.8,average=0.998,frame_price=1000,update.learning_rate=1e-2,conformation.shared=32
+PLAY := stages=1,band_start=0.29,band_end=1,march_end=0.2,still=0.1,cooling=0.8,average=0.998,frame_price=1000,update.learning_rate=1e-2
+GAME ?= multi-cryogan:volume=voxel-modes,critic=dense,turns=8000,batch_size=64,$(PLAY),conformation.shared=8
+STATES ?= multi-cryogan:volume=voxel-modes,critic=dense,turns=5000,batch_size=256,$(PLAY),conformation.shared=32
 METHODS ?= ppca-abinitio classify-abinitio:classes=12,starts=0,apart_starts=1,search_passes=3,kept=6 cryodrgn2:z_dim=2
 
 # make demo: simulate a molecule that moves, reconstruct it, and write a report.

@@ -35,10 +35,7 @@ class Forecast:
         if clock.pass_index >= self._passes[clock.phase]:  # not all went well
             self._passes[clock.phase] = min(phase.passes, clock.pass_index + (phase.usual_passes or 1))
             self._work = self._work_before_passes()
-        done = (
-            sum((work[-1] for work in self._work[: clock.phase]), np.zeros(2))
-            + self._work[clock.phase][clock.pass_index]
-        )
+        done = sum((work[-1] for work in self._work[: clock.phase]), self._work[clock.phase][clock.pass_index])
         inside = min(1.0, clock.batch * phase.batch_size / self._count)
         self._done = done + inside * self._work_of_pass(phase, clock.pass_index)
 
@@ -68,11 +65,10 @@ class Forecast:
 
     def _work_before_passes(self) -> list[np.ndarray]:
         """Per phase the work before each of its passes, and of all of them."""
-        works = [
-            [self._work_of_pass(phase, i) for i in range(n)]
-            for phase, n in zip(self._phases, self._passes, strict=True)
+        return [
+            np.cumsum([np.zeros(2), *(self._work_of_pass(phase, i) for i in range(passes))], 0)
+            for phase, passes in zip(self._phases, self._passes, strict=True)
         ]
-        return [np.cumsum([np.zeros(2), *work], 0) for work in works]
 
     @property
     def _total(self) -> np.ndarray:

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from hypermol.imaging import geodesic_angle_deg, rebox, so3_grid, spacing_deg
+from hypermol.imaging import geodesic_angle_deg, so3_grid, spacing_deg
+from hypermol.maps.align import other_hand
+from hypermol.maps.resize import at_most
 from hypermol.shapes import Float
 
 ORDER, SIZE = 2, 16
@@ -17,9 +19,9 @@ KEPT, BATCH = 6, 64
 def far_frames(map_: Float[Tensor, "d d d"], fixed: Float[Tensor, "d d d"]) -> list[tuple[Tensor, bool]]:
     """(rotation [3, 3] about the centre, mirrored first) of the six placements with the least sum of absolute
     differences of voxels, no two of one hand within one spacing of a 15° grid; of maps brought to 16 pixels."""
-    moving, still = (_small(one) for one in (map_, fixed))
+    moving, still = (at_most(one, SIZE) for one in (map_, fixed))
     rotations = so3_grid(ORDER).to(moving)
-    hands = (moving, moving.flip(0).roll(1, 0))
+    hands = (moving, other_hand(moving))
     apart = torch.stack([_differences(hand, still, rotations) for hand in hands])
     kept: list[tuple[Tensor, bool]] = []
     for flat in apart.flatten().argsort().tolist():
@@ -30,10 +32,6 @@ def far_frames(map_: Float[Tensor, "d d d"], fixed: Float[Tensor, "d d d"]) -> l
         if len(kept) == KEPT:
             break
     return kept
-
-
-def _small(map_: Tensor) -> Tensor:
-    return map_ if map_.shape[-1] <= SIZE else rebox(map_, SIZE)
 
 
 def _differences(moving: Tensor, fixed: Tensor, rotations: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from hypermol.imaging import geodesic_angle_deg, rebox, rotvec_to_matrix
+from hypermol.imaging import geodesic_angle_deg, rotvec_to_matrix
 from hypermol.maps.align_transform import transform_map
 from hypermol.maps.far_frames import far_frames
+from hypermol.maps.resize import at_most
 from hypermol.maps.rigid_fields import rigid_fields
 from hypermol.shapes import Float
 
@@ -49,7 +50,7 @@ class StillFrames:
 
     def __init__(self, maps: Float[Tensor, "n d d d"], shifts: bool = False) -> None:
         self._shifts = shifts
-        small = torch.stack([_small(map_) for map_ in maps])
+        small = torch.stack([at_most(map_, SIZE) for map_ in maps])
         self._scale = maps.shape[-1] / small.shape[-1]
         self._placed = _one_by_one(small, shifts)
         for _ in range(ROUNDS):
@@ -74,13 +75,12 @@ class StillFrames:
     def onto(self, map_: Float[Tensor, "d d d"], like: Sequence[int]) -> Float[Tensor, "d d d"]:
         """Another map, laid on the mean of these from where the maps ``like`` it were laid, whichever ends nearer."""
         starts = [self._placed[index].frame for index in like]
-        return self._lay(map_, _nearest(_small(map_), self._mean, starts, self._shifts))
+        return self._lay(map_, _nearest(at_most(map_, SIZE), self._mean, starts, self._shifts))
 
     def _lay(self, map_: Tensor, placed: _Placed) -> Tensor:
-        frame = placed.frame
-        return (
-            placed.laid if self._scale == 1 else dataclasses.replace(frame, place=self._scale * frame.place).lay(map_)
-        )
+        if self._scale == 1:
+            return placed.laid
+        return dataclasses.replace(placed.frame, place=self._scale * placed.frame.place).lay(map_)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,10 +139,6 @@ def _nearest(map_: Tensor, fixed: Tensor, starts: Sequence[_Frame], shifts: bool
             if way.step(fixed, shifts) < STILL:
                 break
     return min(ways, key=lambda way: _apart(way.laid, fixed))
-
-
-def _small(map_: Tensor) -> Tensor:
-    return map_ if map_.shape[-1] <= SIZE else rebox(map_, SIZE)
 
 
 def _apart(first: Tensor, second: Tensor) -> float:

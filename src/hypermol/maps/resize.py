@@ -10,6 +10,11 @@ from hypermol.shapes import Float
 _SAME_PIXEL = 0.01
 
 
+def at_most(map_: Float[torch.Tensor, "d d d"], box: int) -> Float[torch.Tensor, "b b b"]:
+    """The map as it is, or, of more than ``box`` pixels, resampled to so many of the same extent."""
+    return map_ if map_.shape[-1] <= box else rebox(map_, box)
+
+
 def resized(
     map_: Float[torch.Tensor, "d d d"], pixel_size: float, box: int, new_pixel_size: float
 ) -> Float[torch.Tensor, "b b b"]:

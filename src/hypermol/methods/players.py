@@ -4,7 +4,7 @@ data's."""
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -96,10 +96,9 @@ class Players(nn.Module):
 
     def _frames(self, draws: Draws) -> Tensor:
         """How far the frames of conformations lie from that of their mean. Shifts are free where they are drawn."""
-        if not (isinstance(self.volume, DensityVolume) and isinstance(self.conformation, ConformationPrior)):
-            return torch.zeros(())
+        volume, conformation = cast(DensityVolume, self.volume), cast(ConformationPrior, self.conformation)
         free = isinstance(self.pose, PosePrior) and self.pose.shift_px > 0
-        return self.volume.frame(self.conformation.evenly(PRICED, draws), free)
+        return volume.frame(conformation.evenly(PRICED, draws), free)
 
     def _seen(self, batch: Any, draws: Draws, rows: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Real and made images [n, d, d] of the batch's valid ones, and the share [n] of its particle that each is."""

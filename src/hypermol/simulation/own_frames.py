@@ -3,9 +3,8 @@
 With even views no image tells in which frame a conformation lies: V(z) and V(z) turned by any R(z), or mirrored, have
 the same distribution of projections. The figures of ``family_figures`` (one alignment of all maps) ask for more than
 such images hold; these ask for what they do hold, in two ways: maps aligned one by one, where the homogeneous map that
-they are compared with is given the same freedom; and one alignment of all after ``laid_still``,
-which knows no truth and finds frames (and hands) in which maps differ least, for the true ones too.
-Gupta et al. 2020 say nothing of alignment.
+they are compared with is given the same freedom; and one alignment of all after ``laid_still``, which knows no truth
+and finds frames (and hands) in which maps differ least, for the true ones too. Gupta et al. 2020 say nothing of it.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ def _still_figures(maps: Tensor, true: Tensor, turned: bool) -> dict[str, dict[s
     start = align_maps(found.mean(0), known.mean(0), band_limit=min(COARSE, maps.shape[-1] // 2 - 1))
     frame = refine_alignment(found.mean(0), known.mean(0), start)
     laid, half = torch.stack([frame.lay(map_) for map_ in found]), maps.shape[-1] // 4
-    how = "after all maps were laid so that most of them stands still, and one alignment of all; unmasked"
+    how = "after all maps were laid to where they differ least, the true ones too, and one alignment of all; unmasked"
     figures = {
         f"FSC of the {name} map at half Nyquist, laid still": _figure(float(fsc(laid[end], known[end])[half]), how)
         for name, end in (("first", 0), ("last", -1))

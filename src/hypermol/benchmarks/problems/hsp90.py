@@ -14,28 +14,22 @@ TIERS = {
     "paper": {"n": 100_000, "box": 32, "snr": 0.1},
 }
 
-HSP90 = Problem("hsp90", "Hsp90 dimer opening by 0 to 20°, continuous and uniform", SOURCE, COMMON, TIERS, hsp90)
-HSP90_25_75 = Problem(
-    "hsp90-25-75",
-    "Hsp90 dimer: 25 % closed, 75 % open by 20°",
-    SOURCE,
-    {**COMMON, "levels": 2, "populations": (0.25, 0.75)},
-    TIERS,
-    hsp90,
-)
-HSP90_SHIFTED = Problem(
+
+def _problem(name: str, words: str, source: str = SOURCE, **recipe: object) -> Problem:
+    return Problem(name, words, source, {**COMMON, **recipe}, TIERS, hsp90)
+
+
+HSP90 = _problem("hsp90", "Hsp90 dimer opening by 0 to 20°, continuous and uniform")
+HSP90_25_75 = _problem("hsp90-25-75", "Hsp90 dimer: 25 % closed, 75 % open by 20°", levels=2, populations=(0.25, 0.75))
+HSP90_SHIFTED = _problem(
     "hsp90-shifted",
     "Hsp90 dimer opening by 0 to 20°, off centre by up to 2 px",
     SOURCE + "; shifts ours",
-    {**COMMON, "shift_px": 2.0},
-    TIERS,
-    hsp90,
+    shift_px=2.0,
 )
-HSP90_BIASED = Problem(
+HSP90_BIASED = _problem(
     "hsp90-biased",
     "Hsp90 dimer opening by 0 to 20°, views mildly crowded about one axis",
     SOURCE + "; views ours",
-    {**COMMON, "view_concentration": 1.0},
-    TIERS,
-    hsp90,
+    view_concentration=1.0,
 )
