@@ -105,3 +105,17 @@ def test_divergence_is_that_of_torch_distributions(encoder: torch.nn.Module) -> 
     posterior = torch.distributions.Normal(mean, (log_variance / 2).exp())
     expected = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).sum(-1)
     torch.testing.assert_close(encoder(batch, pose, Fixed(0.0), {}).divergence, expected)
+
+
+def test_pixels_scaled_by_noise_and_signal_do_not_grow_as_noise_ends() -> None:
+    context = small_context(BOX)
+    power = context.signal_amplitude.float().square()
+    slices = random_images() * power.sqrt()[Lattice.disc(BOX).shell]
+    pose = make_pose(torch.zeros(4, 2))
+    for variance in (1e-12, 3.0):
+        seen = phase_flipped(make_batch(slices, variance=variance), pose, power)
+        expected = slices / (power[Lattice.disc(BOX).shell] + variance).sqrt()
+        torch.testing.assert_close(seen, expected, atol=1e-5, rtol=1e-4)
+    encoder = VariationalEncoder(z_dim=2, hidden=8, layers=1, scaling="power").build(context)
+    assert not any("power" in name for name in encoder.state_dict())
+    torch.testing.assert_close(encoder.power, power)

@@ -16,9 +16,9 @@ from hypermol.methods.competition import (
     learned_head_start,
     learned_misfit,
     unexplained,
-    with_misfit,
 )
 from hypermol.methods.job import make_ready
+from hypermol.objectives import with_misfit
 from hypermol.particles import Preparation, read_particles
 from hypermol.simulation import Recipe, Truth, simulate
 

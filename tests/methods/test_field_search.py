@@ -45,7 +45,7 @@ def problem(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     ends = [int(np.flatnonzero(truth.state == state)[0]) for state in (0, 1)]
     maps = torch.stack([truth.map(end).float() for end in ends])
     maps = maps * _strength(batch, truth, maps)
-    model = SimpleNamespace(volume=TwoMaps(maps), conformation=LatentTableEstimator())
+    model = SimpleNamespace(volume=TwoMaps(maps), conformation=LatentTableEstimator(), misfit=None)
     z = torch.from_numpy(np.where(truth.state == 0, -1.0, 1.0)).float()[:, None]
     state = State(initial_tensors(torch.nn.ModuleDict({"volume": model.volume})), {"z": z})
     return SimpleNamespace(truth=truth, batch=batch, maps=maps, model=model, state=clustered(state, 2, 0))

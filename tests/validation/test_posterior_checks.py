@@ -35,7 +35,9 @@ def linear() -> tuple[SimpleNamespace, Batch]:
     eye = torch.eye(3).expand(B, 3, 3)
     volume = LinearVolume(lattice.size)
     model = SimpleNamespace(
-        volume=volume, pose=lambda batch, draws, rows: Hypotheses(rotation=eye[:, None], shift=torch.zeros(B, 1, 2))
+        volume=volume,
+        pose=lambda batch, draws, rows: Hypotheses(rotation=eye[:, None], shift=torch.zeros(B, 1, 2)),
+        compared=lambda batch: batch,
     )
     generator = torch.Generator().manual_seed(2)
     z = torch.randn(B, D, generator=generator)

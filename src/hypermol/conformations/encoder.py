@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,9 @@ class VariationalEncoder:
     z_dim: Annotated[Dimension, "dimensions of z; 0: one map for all"] = 8
     hidden: Annotated[Count, "units of a layer"] = 256
     layers: Annotated[Count, "residual layers"] = 3
+    scaling: Annotated[
+        Literal["noise", "power"], "what pixels are divided by: the noise's deviation, or that of noise and signal"
+    ] = "noise"
 
     words = "z, by a variational encoder"
 
@@ -34,15 +37,18 @@ class VariationalEncoder:
 
     def build(self, context: BuildContext) -> nn.Module:
         """The encoder network; nothing to infer where there is no z."""
-        return VariationalEncoderNetwork(self, context.points) if self.z_dim else NoConformationEstimator()
+        return VariationalEncoderNetwork(self, context) if self.z_dim else NoConformationEstimator()
 
 
 class VariationalEncoderNetwork(nn.Module):
     """Features are averaged over a particle's valid images, then there is one head."""
 
-    def __init__(self, spec: VariationalEncoder, points: int) -> None:
+    def __init__(self, spec: VariationalEncoder, context: BuildContext) -> None:
         super().__init__()
-        self.first = Linear(2 * points, spec.hidden, relu=False)
+        self.power: Tensor | None
+        signal = context.signal_amplitude.float().square() if spec.scaling == "power" else None
+        self.register_buffer("power", signal, persistent=False)
+        self.first = Linear(2 * context.points, spec.hidden, relu=False)
         self.body = nn.Sequential(*(Linear(spec.hidden, spec.hidden, skip=True) for _ in range(spec.layers)))
         self.head = nn.Linear(spec.hidden, 2 * spec.z_dim)
 
@@ -61,7 +67,7 @@ class VariationalEncoderNetwork(nn.Module):
 
     def posterior(self, batch: Any, pose: Hypotheses) -> tuple[Tensor, Tensor]:
         """Mean and log variance of z, [B, d] each."""
-        pixels = torch.view_as_real(phase_flipped(batch, pose)).flatten(-2)
+        pixels = torch.view_as_real(phase_flipped(batch, pose, self.power)).flatten(-2)
         # the packed image is sorted by radius, so a band-limited batch uses a prefix of the first layer's weights
         features = F.linear(pixels, self.first.weight[:, : pixels.shape[-1]], self.first.bias)
         features = self.body(F.relu(features))
@@ -71,9 +77,13 @@ class VariationalEncoderNetwork(nn.Module):
         return mean, log_variance
 
 
-def phase_flipped(batch: Any, pose: Hypotheses) -> Tensor:
-    """Images centred by the pose's first hypothesis, times the sign of the CTF, over σ: [B, J, P]."""
-    images = batch.images * batch.ctf.sign() * batch.variance.rsqrt()
+def phase_flipped(batch: Any, pose: Hypotheses, power: Tensor | None = None) -> Tensor:
+    """Images centred by the pose's first hypothesis, times the sign of the CTF, over σ: [B, J, P]. ``power`` [S] of the
+    signal, per shell: over the root of σ² + C² power."""
+    variance = batch.variance
+    if power is not None:
+        variance = variance + batch.ctf.square() * power[batch.lattice.shell]
+    images = batch.images * batch.ctf.sign() * variance.rsqrt()
     if pose.shift is not None:
         shift = image_shifts(pose.shift[:, :1], batch.tilt, batch.image_shift)[:, 0] / batch.pixel_size
         images = images * shift_phase(batch.lattice.k, -shift)

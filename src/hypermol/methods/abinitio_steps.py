@@ -18,6 +18,7 @@ from hypermol.maps import other_hand, soft_sphere
 from hypermol.methods import competition
 from hypermol.methods.kept import Kept
 from hypermol.methods.particle_images import smallest_box
+from hypermol.objectives import all_signal, with_misfit
 from hypermol.poses import Candidates, ScoredImages, SearchLevels, order_for, search_poses
 from hypermol.reconstruction import ClassInsertion, LinearSums, insertion
 from hypermol.specs import BuildContext
@@ -181,11 +182,11 @@ class Steps:
     def _compared(self, state: State, batch: Any) -> Any:
         """The images as several classes compete for them: what these cannot explain yet is noise. One has no rival."""
         band = int(state.data["band"])
-        return competition.with_misfit(batch.limit(band), self._misfit(state)) if self.classes > 1 else batch
+        return with_misfit(batch.limit(band), self._misfit(state)) if self.classes > 1 else batch
 
     def _misfit(self, state: State) -> Tensor:
         """[band + 1], float64; before there is a map, all that images show."""
-        return state.tensors.get(MISFIT, competition.all_signal(self.context)[: int(state.data["band"]) + 1])
+        return state.tensors.get(MISFIT, all_signal(self.context)[: int(state.data["band"]) + 1])
 
     def _unexplained(self, state: State, batch: Any, rotation: Tensor, shift_px: Tensor, value: Tensor) -> Tensor:
         band, box = int(state.data["band"]), state.tensors["maps"].shape[-1]

@@ -13,11 +13,12 @@ from torch import Tensor
 from hypermol.engine import Contribution, Draws, Phase, State
 from hypermol.imaging import rebox
 from hypermol.maps import align_maps
-from hypermol.methods import classify_steps, competition
+from hypermol.methods import classify_steps
 from hypermol.methods.abinitio_steps import FOUND, MISFIT
 from hypermol.methods.abinitio_steps import Steps as MapSteps
 from hypermol.methods.particle_images import smallest_box
 from hypermol.methods.ppca_steps import START_CONTRAST_VARIANCE
+from hypermol.objectives import all_signal
 from hypermol.specs import BuildContext
 
 APART = "apart"
@@ -78,7 +79,7 @@ class Beginning:
         laid = [maps[first] if place == first else map_ for place, map_ in enumerate(fitted)]
         aligned = torch.stack(laid).to(maps)
         begun = self._begun(state, torch.stack([aligned, aligned]))
-        misfit = competition.all_signal(self.context)
+        misfit = all_signal(self.context)
         if MISFIT in state.tensors:  # nothing is explained of the shells that the start did not see
             known = state.tensors[MISFIT][: len(misfit)]
             misfit = torch.cat([known, misfit[len(known) :].to(known)])

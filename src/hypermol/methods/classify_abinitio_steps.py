@@ -21,6 +21,7 @@ from hypermol.methods.classify_images import weight_by_shell
 from hypermol.methods.kept import Kept
 from hypermol.methods.pose_hypotheses import Find, Found, PoseHypotheses, alike, apart
 from hypermol.metrics import fsc
+from hypermol.objectives import with_misfit
 from hypermol.poses import ScoredImages, SearchLevels, order_for, refine_poses, search_poses
 from hypermol.reconstruction import ClassInsertion, first_below, insertion
 from hypermol.specs import BuildContext
@@ -213,7 +214,7 @@ class Steps:
         """Poses of all particles in all classes, and the posterior of both; ``which`` [B]: the model of each."""
         own, band = state.tensors, int(state.data["band"])
         low = batch.limit(band)
-        images = ScoredImages.of(competition.with_misfit(low, own[MISFIT]) if MISFIT in own else low)
+        images = ScoredImages.of(with_misfit(low, own[MISFIT]) if MISFIT in own else low)
         poses = PoseHypotheses.found(images, self._grids(state), which, find, spacing_deg(order_for(band)) / 2)
         weights = (own["joint_weights"][None] if "joint_weights" in own else own["weights"])[which]
         variance = float(own["contrast_variance"])

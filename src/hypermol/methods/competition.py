@@ -1,16 +1,13 @@
 """Several maps grown from random poses at once: what keeps one of them from taking all images, and the strong low
 shells from deciding alone which map an image belongs to.
 
-While a map is still wrong, what it leaves unexplained is far above the noise, and most of it lies in the lowest shells,
-where conformations hardly differ. So images are compared with noise and misfit together, E|X - C V|² per shell, learned
-as the maps grow (as refinement programs learn their noise from residuals). And a map that happens to be ahead fits
-every image a little better, takes them all and leaves nothing to the others; until maps differ, each gets a head start
-by which all are chosen equally often.
+What maps leave unexplained lies mostly in the lowest shells, where conformations hardly differ; it counts as noise
+(``objectives.misfit``). And a map that happens to be ahead fits every image a little better, takes them all and leaves
+nothing to the others; until maps differ, each gets a head start by which all are chosen equally often.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import torch
@@ -18,7 +15,6 @@ from torch import Tensor
 
 from hypermol.poses import compare_slices
 from hypermol.shapes import Float, Int
-from hypermol.specs import BuildContext
 
 LEARN = 0.2
 """How much of the misfit each batch replaces."""
@@ -28,19 +24,6 @@ SOFT = 5.0
 """Likelihoods count as close that differ by less than this part of how far they are apart."""
 FEWEST, MOST = 0.05, 20.0
 """Shares of equal ones that a batch is taken to have shown at most: a small one has none of some maps by chance."""
-
-
-def all_signal(context: BuildContext) -> Float[Tensor, " s"]:
-    """The misfit of no map at all. That of shell 0 as of shell 1: images whose mean was taken out show nothing there,
-    while maps have a mean."""
-    power = context.signal_amplitude.double().square()
-    return torch.cat([power[1:2], power[1:]])
-
-
-def with_misfit(batch: Any, misfit: Float[Tensor, " s"]) -> Any:
-    """The batch, its noise variance σ² + C² ``misfit`` of the shell: |V|² of what the maps do not explain."""
-    per_pixel = misfit.to(batch.variance)[batch.lattice.shell]
-    return dataclasses.replace(batch, variance=batch.variance + batch.ctf.square() * per_pixel)
 
 
 def unexplained(batch: Any, grid: Tensor, rotation: Tensor, shift: Tensor) -> Float[Tensor, "2 s"]:

@@ -18,7 +18,7 @@ from hypermol.methods.method import Results
 from hypermol.methods.reading import POSE, own_consensus, reading
 from hypermol.methods.unseen import Unseen
 from hypermol.methods.unseen_fields import unseen_fields
-from hypermol.objectives import PoseCritic, negative_log_likelihood
+from hypermol.objectives import Misfit, PoseCritic, residual_nll, residuals
 from hypermol.posteriors import Hypotheses
 from hypermol.specs import BuildContext, Count, NonNegative, Portion, Share, register
 from hypermol.volumes import Volume
@@ -66,7 +66,8 @@ class Training:
 class Model(nn.Module):
     """The parts, called in turn: pose (which may answer for z as well), conformation, volume, objective. ``kept``: what
     training writes into the particle table besides what it moves. ``told(draws)``: rows that the parts are given beside
-    those of the table. ``critic``: what z is charged for telling of the pose (``PoseCritic``)."""
+    those of the table. ``critic``: what z is charged for telling of the pose (``PoseCritic``). ``misfit``: what counts
+    as noise besides (``Misfit``)."""
 
     def __init__(
         self,
@@ -77,22 +78,27 @@ class Model(nn.Module):
         kept: tuple[str, ...] = (),
         told: Callable[[Draws], dict[str, Tensor]] | None = None,
         critic: nn.Module | None = None,
+        misfit: Misfit | None = None,
     ) -> None:
         super().__init__()
         self.volume: Volume = volume
-        self.critic = critic
+        self.critic, self.misfit = critic, misfit
         self.pose, self.conformation, self.objective, self.kept, self.told = pose, conformation, objective, kept, told
 
     def varied(self, **changes: Any) -> Model:
         """The same parts, the rest as told."""
-        same = {"objective": self.objective, "kept": self.kept, "told": self.told, "critic": self.critic}
-        rest = {**same, **changes}
+        names = ("objective", "kept", "told", "critic", "misfit")
+        rest = {**{name: getattr(self, name) for name in names}, **changes}
         return Model(self.volume, self.pose, self.conformation, **rest)
 
     def priced(self, weight: float) -> Model:
         """The same parts with β times ``weight``."""
         priced = dataclasses.replace(self.objective, price=self.objective.price * weight)
         return self if weight == 1 else self.varied(objective=priced)
+
+    def compared(self, batch: Any) -> Any:
+        """The batch with all that counts as noise."""
+        return batch if self.misfit is None else self.misfit(batch)
 
     def forward(self, batch: Any, draws: Draws, rows: dict[str, Tensor]) -> Outcome:
         """Loss summed over the batch's particles; info: negative log likelihood (of the best hypothesis) and
@@ -101,7 +107,8 @@ class Model(nn.Module):
             rows = {**rows, **self.told(draws)}
         pose = self.pose(batch, draws, rows)
         hypotheses = pose.combined(self.conformation(batch, pose, draws, rows))
-        nll = negative_log_likelihood(self.volume, hypotheses, batch)
+        residual = residuals(self.volume, hypotheses, batch)
+        nll = residual_nll(residual, self.compared(batch))
         loss = self.objective.loss(nll, hypotheses)
         if self.training and hypotheses.penalty is not None:
             loss = loss + hypotheses.penalty
@@ -113,6 +120,9 @@ class Model(nn.Module):
         charged: Tensor | float = 0.0
         if self.critic is not None and "z" in found:
             charged, running["critic.mean"] = self.critic(found["rotation"], found["z"])
+        if self.misfit is not None and self.training:
+            best = residual.detach()[torch.arange(batch.size), nll.argmin(1)]
+            running |= {f"misfit.{name}": value for name, value in self.misfit.told(batch, best).items()}
         if self.training:
             found = {name: row.detach() for name, row in found.items() if name in self.kept}
         return Outcome(loss.sum() + charged, found, info, running)
@@ -207,7 +217,8 @@ class Composition:
             volume, pose = self.volume.build(context), self.pose.build(context)
             critic = PoseCritic(volume.z_dim, self.independence) if self.independence else None
             conformation = self.conformation.build(context)
-            return Model(volume, pose, conformation, self.objective, self._kept, critic=critic)
+            misfit = Misfit(context) if getattr(self.objective, "misfit", False) else None
+            return Model(volume, pose, conformation, self.objective, self._kept, critic=critic, misfit=misfit)
 
     def program(self, context: BuildContext) -> Program:
         """The training phases (modules as built: in training mode), then one pass that reads off what was inferred."""

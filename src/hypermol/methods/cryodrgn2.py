@@ -13,8 +13,8 @@ CRYODRGN2 = Composition(
     source="Zhong, Lerer, Davis & Berger 2021, ICCV (cryoDRGN2)",
     volume=FourierField(z_dim=8, hidden=128),
     pose=SearchedPose(),
-    conformation=VariationalEncoder(z_dim=8, hidden=128),
-    objective=EvidenceLowerBound(),
+    conformation=VariationalEncoder(z_dim=8, hidden=128, scaling="power"),
+    objective=EvidenceLowerBound(misfit=True),
     update=Adam(learning_rate=1e-3),
     phases=(
         Training("random poses", passes=1, batch_size=16, divergence_weight=Z_SILENT),

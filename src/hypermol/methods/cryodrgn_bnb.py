@@ -13,8 +13,8 @@ CRYODRGN_BNB = Composition(
     source="Zhong, Bepler, Davis & Berger 2020, ICLR, algorithm 1 and appendices A, B, D",
     volume=FourierField(z_dim=8, hidden=128),
     pose=SearchedPose(pruning="bound", kept=24, linear=True),
-    conformation=VariationalEncoder(z_dim=8, hidden=128),
-    objective=EvidenceLowerBound(),
+    conformation=VariationalEncoder(z_dim=8, hidden=128, scaling="power"),
+    objective=EvidenceLowerBound(misfit=True),
     update=Adam(learning_rate=1e-3),
     phases=(
         Training("random poses", passes=1, batch_size=16, divergence_weight=Z_SILENT),

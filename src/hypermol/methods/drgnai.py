@@ -14,7 +14,7 @@ DRGNAI = Composition(
     volume=FourierField(z_dim=8, hidden=128),
     pose=SearchedPose(),
     conformation=LatentTable(z_dim=8),
-    objective=EvidenceLowerBound(),
+    objective=EvidenceLowerBound(misfit=True),
     update=Adam(learning_rate=1e-3),
     phases=(
         Training("random poses", passes=1, batch_size=16, divergence_weight=Z_SILENT),

@@ -46,6 +46,8 @@ class FieldSearch:
         def grid_of(cluster: int) -> Tensor:
             return self.grid(called(self.model.volume, state, "volume."), centres, cluster, label.device)
 
+        if self.model.misfit is not None:
+            batch = called(self.model.misfit, state, "misfit.")(batch)
         return self.under(batch, label, grid_of)
 
     def under(self, batch: Any, label: Tensor, grid_of: Callable[[int], Tensor]) -> dict[str, Tensor]:

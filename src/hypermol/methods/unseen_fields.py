@@ -113,7 +113,7 @@ class _At:
     """A decoder and poses that stay: what ``refine`` moves z under."""
 
     def __init__(self, model: Model, rows: Rows) -> None:
-        self.model, self.rows, self.volume = model, rows, model.volume
+        self.model, self.rows, self.volume, self.compared = model, rows, model.volume, model.compared
 
     def pose(self, batch: Any, draws: Draws | None, rows: Rows) -> Hypotheses:
         """The poses that were found, or those given."""
@@ -148,13 +148,14 @@ class _Searching:
     def __call__(self, batch: Any, draws: Draws) -> Rows:
         """Rows of a batch; z, a place to start from, where there is no encoder."""
         if self.centres is None:
-            return self.search.under(batch, torch.zeros_like(batch.half), self.grid_of)
+            return self.search.under(self.model.compared(batch), torch.zeros_like(batch.half), self.grid_of)
+        compared = self.model.compared(batch)
         label = self._middle(batch) if self.in_table else self._nearest(batch, draws, Hypotheses())
-        found = self.search.under(batch, label, self.grid_of)
-        again = self._likeliest(batch, found) if self.in_table else self._nearest(batch, draws, _pose(found))
+        found = self.search.under(compared, label, self.grid_of)
+        again = self._likeliest(compared, found) if self.in_table else self._nearest(batch, draws, _pose(found))
         changed = torch.nonzero(again != label)[:, 0]
         if len(changed):
-            better = self.search.under(batch.take(changed), again[changed], self.grid_of)
+            better = self.search.under(compared.take(changed), again[changed], self.grid_of)
             for name, rows in better.items():
                 found[name][changed] = rows
         return {**found, "z": self.centres[again]} if self.in_table else found

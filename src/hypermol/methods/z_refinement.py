@@ -43,11 +43,12 @@ class Posterior:
 
 
 def log_likelihoods(model: Any, batch: Any, z: Tensor) -> Tensor:
-    """log p(images | z) up to a constant shared by all z, [B, H], for z [B, H, d]; poses as the model has them."""
+    """log p(images | z) up to a constant shared by all z, [B, H], for z [B, H, d]; poses and noise as the model has
+    them."""
     pose = model.pose(batch, None, {})
     count = z.shape[1]
     whole = Hypotheses(rotation=pose.rotation.expand(-1, count, -1, -1), shift=pose.shift.expand(-1, count, -1), z=z)
-    return -negative_log_likelihood(model.volume, whole, batch)
+    return -negative_log_likelihood(model.volume, whole, model.compared(batch))
 
 
 @torch.no_grad()

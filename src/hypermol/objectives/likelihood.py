@@ -11,13 +11,23 @@ from hypermol.imaging import gaussian_nll
 from hypermol.objectives.predict import predicted_images
 from hypermol.particles import Batch
 from hypermol.posteriors import Hypotheses
+from hypermol.shapes import Complex, Float
 from hypermol.specs import NonNegative, register
 from hypermol.volumes import Volume
 
 
 def negative_log_likelihood(volume: Volume, hypotheses: Hypotheses, batch: Batch) -> Tensor:
     """-log p(images | hypothesis) up to a constant, summed over a particle's valid images, [B, H]."""
-    residual = batch.images[:, None] - predicted_images(volume, hypotheses, batch)
+    return residual_nll(residuals(volume, hypotheses, batch), batch)
+
+
+def residuals(volume: Volume, hypotheses: Hypotheses, batch: Batch) -> Complex[Tensor, "b h j p"]:
+    """Images less what is predicted of them."""
+    return batch.images[:, None] - predicted_images(volume, hypotheses, batch)
+
+
+def residual_nll(residual: Complex[Tensor, "b h j p"], batch: Batch) -> Float[Tensor, "b h"]:
+    """``negative_log_likelihood`` of residuals that are at hand."""
     per_image = gaussian_nll(residual, batch.variance[:, None], batch.lattice.weight)
     return (per_image * batch.valid[:, None]).sum(-1)
 
@@ -35,7 +45,8 @@ class EvidenceLowerBound:
 
     With the noise variance measured from the data, β = 1 is the bound itself. None is cryoDRGN's default: 1/d on a loss
     whose noise is not halved, so 1/(2d) here; z is then used from the start and its posterior is somewhat too narrow.
-    ``price`` multiplies β for a while (a phase's divergence_weight).
+    ``price`` multiplies β for a while (a phase's divergence_weight). ``misfit``: see ``objectives.misfit``; not in the
+    paper.
     """
 
     beta: Annotated[
@@ -43,6 +54,7 @@ class EvidenceLowerBound:
         "weight of z's divergence from its prior; 1: the bound itself; unset: cryoDRGN's, 1/(2 z_dim)",
     ] = None
     price: Annotated[NonNegative, "factor of beta"] = 1.0
+    misfit: Annotated[bool, "what the volume leaves unexplained so far counts as noise"] = False
 
     words = "evidence lower bound"
 

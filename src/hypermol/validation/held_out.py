@@ -18,10 +18,10 @@ STEPS = 60
 
 
 class _OneMap:
-    """A model with the pose of another and one map."""
+    """A model with the poses and the noise of another, and one map."""
 
-    def __init__(self, pose: Any, volume: LinearVolume) -> None:
-        self.pose, self.volume = pose, volume
+    def __init__(self, model: Any, volume: LinearVolume) -> None:
+        self.pose, self.compared, self.volume = model.pose, model.compared, volume
 
 
 @torch.no_grad()
@@ -31,7 +31,7 @@ def held_out(model: Frozen, source: Any) -> dict[str, np.ndarray]:
     under the consensus map of its own particles; absent where the run has none)."""
     centre = torch.from_numpy(model.run.estimates()["z"].mean(0)).float()
     path = model.run.volumes / "consensus.mrc"
-    one_map = _OneMap(model.model.pose, LinearVolume(read_map(path)[0][None])) if path.exists() else None
+    one_map = _OneMap(model.model, LinearVolume(read_map(path)[0][None])) if path.exists() else None
     found: dict[str, list[Tensor]] = {}
     for batch in batches(source, PARTICLES):
         still = centre.to(batch.images.device).expand(batch.size, 1, -1)

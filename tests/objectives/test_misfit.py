@@ -1,0 +1,95 @@
+"""What is not explained counts as noise: its sums against those over pixels, and images without any noise."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from hypermol.engine import Loop, MemoryStore, Processes
+from hypermol.engine.gradient import install
+from hypermol.imaging import Lattice
+from hypermol.methods import Conduct, configured, find_method
+from hypermol.methods.job import make_ready
+from hypermol.objectives import Misfit, all_signal, residuals, with_misfit
+from hypermol.particles import Batch, Preparation, read_particles
+from hypermol.simulation import Recipe, simulate
+from hypermol.testing import small_context
+
+BOX, BAND = 16, 5
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """Three particles of two images each, one image padded, shells up to ``BAND``."""
+    draw, lattice = torch.Generator().manual_seed(4), Lattice.disc(BOX).limit(BAND)
+    shape = (3, 2, lattice.size)
+    valid = torch.tensor([[True, True], [True, False], [True, True]])
+    return Batch(
+        particle=torch.arange(3),
+        images=torch.randn(shape, dtype=torch.complex64, generator=draw),
+        valid=valid,
+        ctf=torch.rand(shape, generator=draw),
+        variance=0.1 + torch.rand(shape, generator=draw),
+        rotation=None,
+        shift=None,
+        tilt=torch.eye(3).expand(3, 2, 3, 3),
+        image_shift=torch.zeros(3, 2, 2),
+        half=torch.zeros(3, dtype=torch.long),
+        lattice=lattice,
+        pixel_size=2.0,
+    )
+
+
+def test_sums_are_those_over_pixels_and_shells_beyond_the_band_stay(batch: Batch) -> None:
+    misfit = Misfit(small_context(BOX))
+    draw = torch.Generator().manual_seed(5)
+    misfit.left.copy_(torch.rand(misfit.left.shape, generator=draw))
+    told = misfit.told(batch, batch.images)
+    for shell in range(BAND + 1):
+        left = power = 0.0
+        for particle, image in [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)]:
+            for pixel in torch.nonzero(batch.lattice.shell == shell)[:, 0].tolist():
+                weight, at = float(batch.lattice.weight[pixel]), (particle, image, pixel)
+                left += weight * (abs(complex(batch.images[at])) ** 2 - float(batch.variance[at]))
+                power += weight * float(batch.ctf[at]) ** 2
+        assert float(told["left"][shell]) == pytest.approx(left, rel=1e-4, abs=1e-4)
+        assert float(told["power"][shell]) == pytest.approx(power, rel=1e-4)
+    torch.testing.assert_close(told["left"][BAND + 1 :], 3 * misfit.left[BAND + 1 :])
+    torch.testing.assert_close(told["power"][BAND + 1 :], 3 * misfit.power[BAND + 1 :])
+
+
+def test_before_anything_is_learned_all_signal_is_noise_and_some_always_is(batch: Batch) -> None:
+    context = small_context(BOX)
+    misfit, signal = Misfit(context), all_signal(context).float()
+    torch.testing.assert_close(misfit(batch).variance, with_misfit(batch, signal).variance)
+    misfit.left.fill_(-1.0)  # by chance: a network that has learned the noise by heart
+    silent = dataclasses.replace(batch, variance=torch.zeros_like(batch.variance))
+    least = 1e-6 * signal[batch.lattice.shell] * batch.ctf.square()
+    torch.testing.assert_close(misfit(silent).variance, least)
+
+
+def test_of_images_without_noise_what_is_left_unexplained_is_learned(tmp_path: Path) -> None:
+    """No update is beyond use, and the misfit that was learned is that of the network as it ended."""
+    simulate(Recipe.named("linear1d", n=240, box=16, snr=float("inf"), seed=6, ctf=False), tmp_path / "data")
+    settings = {"z_dim": 1, "objective.misfit": True, "conformation.scaling": "power", "learning_rate": 4e-3}
+    settings |= {"volume.hidden": 24, "conformation.hidden": 24, "epochs": 12}
+    job = make_ready(
+        read_particles(tmp_path / "data" / "particles.star"),
+        configured(find_method("cryodrgn"), settings),
+        Preparation(),
+        0,
+        Conduct(),
+        Processes(),
+    )
+    state = Loop(job.program, job.source, MemoryStore(), seed=0, microbatch=16).run()
+    assert "skipped" not in state.data
+    learned = state.tensors["model.misfit.left"] / state.tensors["model.misfit.power"]
+    model, batch = install(job.method.model(job.context), state).eval(), job.source.load(torch.arange(240))
+    pose = model.pose(batch, None, {})
+    seen = pose.combined(model.conformation(batch, pose, None, {}))
+    with torch.no_grad():
+        told = model.misfit.told(batch, residuals(model.volume, seen, batch)[:, 0])
+    left = told["left"] / told["power"]
+    assert bool((left < 0.2 * all_signal(job.context))[:5].all())
+    torch.testing.assert_close(learned[1:].float(), left[1:], rtol=0.5, atol=0.0)
