@@ -20,7 +20,7 @@ CRYODRGN2 = Composition(
         Training("random poses", passes=1, batch_size=16, divergence_weight=Z_SILENT),
         Search("consensus search", 12, 0, band_end=0.6, clusters=1, divergence_weight=Z_SILENT),
         Search("search", 3, 5, search_batch=64, band_start=0.6, resets=(1,)),
-        Continued("train", passes=15, batch_size=16, cooling=0.4),
+        Continued("train", passes=30, batch_size=16, cooling=0.4),
     ),
     microbatch=256,
 )

@@ -20,7 +20,7 @@ CRYODRGN_BNB = Composition(
         Training("random poses", passes=1, batch_size=16, divergence_weight=Z_SILENT),
         Search("consensus, branch and bound", 12, 0, band_end=0.6, clusters=1, divergence_weight=Z_SILENT),
         Search("branch and bound", 4, 0, search_batch=64, band_start=0.6),
-        Continued("larger network", passes=15, hidden=256, cooling=0.4),
+        Continued("larger network", passes=30, hidden=256, cooling=0.4),
     ),
     microbatch=256,
 )
