@@ -11,7 +11,7 @@ from hypermol.engine.gradient import install
 from hypermol.imaging import Lattice
 from hypermol.methods import Conduct, configured, find_method
 from hypermol.methods.job import make_ready
-from hypermol.objectives import Misfit, all_signal, residuals, with_misfit
+from hypermol.objectives import Misfit, all_signal, residual_nll, residuals, widening, with_misfit
 from hypermol.particles import Batch, Preparation, read_particles
 from hypermol.simulation import Recipe, simulate
 from hypermol.testing import small_context
@@ -67,6 +67,26 @@ def test_before_anything_is_learned_all_signal_is_noise_and_some_always_is(batch
     silent = dataclasses.replace(batch, variance=torch.zeros_like(batch.variance))
     least = 1e-6 * signal[batch.lattice.shell] * batch.ctf.square()
     torch.testing.assert_close(misfit(silent).variance, least)
+
+
+def test_likelihoods_under_the_wider_noise_are_normalised_as_those_under_the_narrower(batch: Batch) -> None:
+    """Against densities of torch.distributions: a packed pixel is a complex number, its two parts of half the variance
+    each; a self-conjugate one is real."""
+    wider = Misfit(small_context(BOX))(batch)
+    difference = residual_nll(batch.images[:, None], wider) + widening(batch, wider)
+    difference = difference - residual_nll(batch.images[:, None], batch)
+    for particle, images in [(0, 2), (1, 1), (2, 2)]:
+        found = 0.0
+        for image in range(images):
+            for pixel, weight in enumerate(batch.lattice.weight.tolist()):
+                at, parts = (particle, image, pixel), 2 if weight == 1 else 1
+                values = torch.view_as_real(batch.images[at])[:parts]
+                if parts == 1:
+                    values = batch.images[at].abs()[None]
+                for sign, variance in ((1, wider.variance[at]), (-1, batch.variance[at])):
+                    density = torch.distributions.Normal(0.0, (variance / parts).sqrt())
+                    found -= sign * float(density.log_prob(values).sum())
+        assert float(difference[particle, 0]) == pytest.approx(found, rel=1e-4)
 
 
 def test_of_images_without_noise_what_is_left_unexplained_is_learned(tmp_path: Path) -> None:

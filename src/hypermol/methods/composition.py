@@ -18,7 +18,7 @@ from hypermol.methods.method import Results
 from hypermol.methods.reading import POSE, own_consensus, reading
 from hypermol.methods.unseen import Unseen
 from hypermol.methods.unseen_fields import unseen_fields
-from hypermol.objectives import Misfit, PoseCritic, residual_nll, residuals
+from hypermol.objectives import Misfit, PoseCritic, residual_nll, residuals, widening
 from hypermol.posteriors import Hypotheses
 from hypermol.specs import BuildContext, Count, NonNegative, Portion, Share, register
 from hypermol.volumes import Volume
@@ -108,7 +108,8 @@ class Model(nn.Module):
         pose = self.pose(batch, draws, rows)
         hypotheses = pose.combined(self.conformation(batch, pose, draws, rows))
         residual = residuals(self.volume, hypotheses, batch)
-        nll = residual_nll(residual, self.compared(batch))
+        compared = self.compared(batch)
+        nll = residual_nll(residual, compared) + widening(batch, compared)
         loss = self.objective.loss(nll, hypotheses)
         if self.training and hypotheses.penalty is not None:
             loss = loss + hypotheses.penalty

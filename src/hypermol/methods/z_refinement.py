@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hypermol.engine import generator
-from hypermol.objectives import negative_log_likelihood
+from hypermol.objectives import negative_log_likelihood, widening
 from hypermol.posteriors import Hypotheses, standard_normal_divergence
 
 ELBO_SAMPLES = 8
@@ -48,7 +48,8 @@ def log_likelihoods(model: Any, batch: Any, z: Tensor) -> Tensor:
     pose = model.pose(batch, None, {})
     count = z.shape[1]
     whole = Hypotheses(rotation=pose.rotation.expand(-1, count, -1, -1), shift=pose.shift.expand(-1, count, -1), z=z)
-    return -negative_log_likelihood(model.volume, whole, model.compared(batch))
+    compared = model.compared(batch)
+    return -negative_log_likelihood(model.volume, whole, compared) - widening(batch, compared)
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 from hypermol.objectives.critic_view import CriticView, critic_box
 from hypermol.objectives.independence import PoseCritic
 from hypermol.objectives.likelihood import EvidenceLowerBound, negative_log_likelihood, residual_nll, residuals
-from hypermol.objectives.misfit import Misfit, all_signal, with_misfit
+from hypermol.objectives.misfit import Misfit, all_signal, widening, with_misfit
 from hypermol.objectives.predict import predicted_images
 from hypermol.objectives.simulated import simulated_images
 from hypermol.objectives.symmetrised import SymmetrisedLikelihood
@@ -24,5 +24,6 @@ __all__ = [
     "residual_nll",
     "residuals",
     "simulated_images",
+    "widening",
     "with_misfit",
 ]

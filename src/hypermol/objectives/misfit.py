@@ -34,6 +34,14 @@ def with_misfit(batch: Any, misfit: Float[Tensor, " s"]) -> Any:
     return dataclasses.replace(batch, variance=batch.variance + batch.ctf.square() * per_pixel)
 
 
+def widening(batch: Any, compared: Any) -> Float[Tensor, "b 1"] | float:
+    """What -log p gains by a noise that is wider than the batch's own, so that likelihoods under either compare."""
+    if compared is batch:
+        return 0.0
+    ratio = (compared.variance / batch.variance.clamp(min=1e-30)).log() * batch.lattice.weight
+    return (ratio.sum(-1) * batch.valid).sum(-1, keepdim=True)
+
+
 class Misfit(nn.Module):
     """The misfit of a volume that is trained: ``left`` over ``power``, running means per particle of sums per shell
     (``told``), both part of the state."""
