@@ -167,8 +167,11 @@ def updated(spec: T, path: str, value: Any, whole_path: str | None = None) -> T:
 
 
 def _other_kind(current: Any, kind: str) -> Any:
-    """The part of another kind in the place of ``current``: its defaults, and the same z_dim where both have one."""
+    """The part of another kind in the place of ``current``: its defaults, and the same z_dim where both have one; of
+    its own kind, ``current`` as it is."""
     spec = lookup(current.room, kind)
+    if isinstance(current, spec):
+        return current
     names = {field.name for field in dataclasses.fields(spec)}  # type: ignore[arg-type]
     same = {"z_dim": current.z_dim} if "z_dim" in names and hasattr(current, "z_dim") else {}
     return validated(spec, same)

@@ -47,7 +47,7 @@ class VariationalEncoderNetwork(nn.Module):
         super().__init__()
         self.power: Tensor | None
         signal = context.signal_amplitude.float().square() if spec.scaling == "power" else None
-        self.register_buffer("power", signal, persistent=False)
+        self.register_buffer("power", signal)  # part of the state, so that unseen particles are scaled alike
         self.first = Linear(2 * context.points, spec.hidden, relu=False)
         self.body = nn.Sequential(*(Linear(spec.hidden, spec.hidden, skip=True) for _ in range(spec.layers)))
         self.head = nn.Linear(spec.hidden, 2 * spec.z_dim)

@@ -46,9 +46,11 @@ class FieldSearch:
         def grid_of(cluster: int) -> Tensor:
             return self.grid(called(self.model.volume, state, "volume."), centres, cluster, label.device)
 
-        if self.model.misfit is not None:
-            batch = called(self.model.misfit, state, "misfit.")(batch)
-        return self.under(batch, label, grid_of)
+        return self.under(self.compared(state, batch), label, grid_of)
+
+    def compared(self, state: State, batch: Any) -> Any:
+        """The batch with all that counts as noise under the present network."""
+        return batch if self.model.misfit is None else called(self.model.misfit, state, "misfit.")(batch)
 
     def under(self, batch: Any, label: Tensor, grid_of: Callable[[int], Tensor]) -> dict[str, Tensor]:
         """rotation [B, 3, 3], shift [B, 2 or 3] Å: each particle searched for against the map of its label [B]."""

@@ -36,14 +36,12 @@ class NearEncoder:
         values = called(self.model.volume, state, "volume.")
         centres = state.tensors.get(CENTRES)
         grid_of = cache(partial(self.search.grid, values, centres, device=batch.images.device))
-        return self.near(called(self.model.pose.encoder, state, "pose.encoder."), batch, draws, centres, grid_of)
-
-    def near(
-        self, encoder: Callable[..., Any], batch: Any, draws: Draws, centres: Tensor | None, grid_of: Callable[..., Any]
-    ) -> dict[str, Tensor]:
-        """With an encoder and grids that are at hand."""
         with torch.no_grad():
-            said = encoder(batch, draws, {})
+            said = called(self.model.pose.encoder, state, "pose.encoder.")(batch, draws, {})
+        return self.near(said, self.search.compared(state, batch), centres, grid_of)
+
+    def near(self, said: Any, batch: Any, centres: Tensor | None, grid_of: Callable[..., Any]) -> dict[str, Tensor]:
+        """Near answers (``Hypotheses``) and under grids that are at hand."""
         images = self.search.images(batch)
         unit = batch.pixel_size * self.search.box / self.search.small
         count = said.rotation.shape[1]

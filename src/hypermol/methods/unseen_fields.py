@@ -98,7 +98,9 @@ def _near(
     encoder: Any = model.pose.encoder
 
     def find(batch: Any, draws: Draws) -> Rows:
-        return search.near(encoder, batch, draws, centres, grid_of)
+        with torch.no_grad():
+            said = encoder(batch, draws, {})
+        return search.near(said, model.compared(batch), centres, grid_of)
 
     return find
 

@@ -19,6 +19,7 @@ from hypermol.specs import BuildContext
 
 LEAST = 1e-6
 """Share of the signal that counts as unexplained at least: no arithmetic here is better."""
+TINY = 1e-6
 
 
 def all_signal(context: BuildContext) -> Float[Tensor, " s"]:
@@ -48,18 +49,19 @@ class Misfit(nn.Module):
 
     left: Tensor
     power: Tensor
-    least: Tensor
+    least: Tensor  # a buffer as well: a run that is read again does not know its signal
 
     def __init__(self, context: BuildContext) -> None:
         super().__init__()
         whole = all_signal(context).float()
         self.register_buffer("left", whole.clone())
         self.register_buffer("power", torch.ones_like(whole))
-        self.register_buffer("least", LEAST * whole, persistent=False)
+        self.register_buffer("least", LEAST * whole)
 
     def forward(self, batch: Any) -> Any:
         """The batch with the misfit in its variance."""
-        return with_misfit(batch, torch.maximum(self.left / self.power, self.least.to(self.left)))
+        # where no CTF lets anything through the power decays to nothing, and what is left to chance
+        return with_misfit(batch, torch.maximum(self.left / self.power.clamp(min=TINY), self.least))
 
     def told(self, batch: Any, residual: Complex[Tensor, "b j p"]) -> dict[str, Tensor]:
         """Sums over the batch, as it was given, of |residual|² - σ² and of C²; shells beyond its band stay."""

@@ -67,5 +67,5 @@ def _images(model: Any, batch: Any, z: Tensor, draw: torch.Generator) -> Tensor:
     unit = torch.randn(*clean.shape, 2, generator=draw).to(clean.device)
     real = (batch.lattice.weight < 0.75)[:, None]
     scale = torch.where(real, unit.new_tensor([1.0, 0.0]), unit.new_tensor([0.5**0.5, 0.5**0.5]))
-    noise = torch.view_as_complex((unit * scale).contiguous()) * batch.variance.sqrt()
+    noise = torch.view_as_complex((unit * scale).contiguous()) * model.compared(batch).variance.sqrt()
     return (clean + noise) * batch.valid[..., None]
