@@ -29,7 +29,7 @@ class GeometricEncoding(nn.Module):
         self.size = 6 * len(kept)
 
     def forward(self, k: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b f"]:
-        phase = (k.unsqueeze(-1) * self.frequency.to(k.dtype)).flatten(-2)
+        phase = (k.unsqueeze(-1) * self.frequency.to(k)).flatten(-2)
         return torch.cat([phase.sin(), phase.cos()], -1)
 
 
