@@ -80,9 +80,7 @@ class VariationalEncoderNetwork(nn.Module):
 def phase_flipped(batch: Any, pose: Hypotheses, power: Tensor | None = None) -> Tensor:
     """Images centred by the pose's first hypothesis, times the sign of the CTF, over σ: [B, J, P]. ``power`` [S] of the
     signal, per shell: over the root of σ² + C² power."""
-    variance = batch.variance
-    if power is not None:
-        variance = variance + batch.ctf.square() * power[batch.lattice.shell]
+    variance = batch.variance if power is None else batch.variance_with(power)
     images = batch.images * batch.ctf.sign() * variance.rsqrt()
     if pose.shift is not None:
         shift = image_shifts(pose.shift[:, :1], batch.tilt, batch.image_shift)[:, 0] / batch.pixel_size

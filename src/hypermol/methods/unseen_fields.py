@@ -149,9 +149,9 @@ class _Searching:
 
     def __call__(self, batch: Any, draws: Draws) -> Rows:
         """Rows of a batch; z, a place to start from, where there is no encoder."""
-        if self.centres is None:
-            return self.search.under(self.model.compared(batch), torch.zeros_like(batch.half), self.grid_of)
         compared = self.model.compared(batch)
+        if self.centres is None:
+            return self.search.under(compared, torch.zeros_like(batch.half), self.grid_of)
         label = self._middle(batch) if self.in_table else self._nearest(batch, draws, Hypotheses())
         found = self.search.under(compared, label, self.grid_of)
         again = self._likeliest(compared, found) if self.in_table else self._nearest(batch, draws, _pose(found))

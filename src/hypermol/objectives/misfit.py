@@ -31,8 +31,7 @@ def all_signal(context: BuildContext) -> Float[Tensor, " s"]:
 
 def with_misfit(batch: Any, misfit: Float[Tensor, " s"]) -> Any:
     """The batch, its noise variance σ² + C² ``misfit`` of the shell: |V|² of what is not explained."""
-    per_pixel = misfit.to(batch.variance)[batch.lattice.shell]
-    return dataclasses.replace(batch, variance=batch.variance + batch.ctf.square() * per_pixel)
+    return dataclasses.replace(batch, variance=batch.variance_with(misfit))
 
 
 def widening(batch: Any, compared: Any) -> Float[Tensor, "b 1"] | float:
