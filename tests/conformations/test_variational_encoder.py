@@ -7,7 +7,15 @@ import torch
 
 from hypermol.conformations import VariationalEncoder
 from hypermol.conformations.encoder import phase_flipped
-from hypermol.imaging import Lattice, apply_optics, random_rotations, shift_phase
+from hypermol.imaging import (
+    QUARTER_TURN,
+    Lattice,
+    apply_optics,
+    moved_images,
+    random_rotations,
+    rotvec_to_matrix,
+    shift_phase,
+)
 from hypermol.particles import Batch
 from hypermol.posteriors import Hypotheses
 from hypermol.testing import small_context
@@ -107,15 +115,35 @@ def test_divergence_is_that_of_torch_distributions(encoder: torch.nn.Module) -> 
     torch.testing.assert_close(encoder(batch, pose, Fixed(0.0), {}).divergence, expected)
 
 
-def test_pixels_scaled_by_noise_and_signal_do_not_grow_as_noise_ends() -> None:
-    context = small_context(BOX)
-    power = context.signal_amplitude.float().square()
-    slices = random_images() * power.sqrt()[Lattice.disc(BOX).shell]
-    pose = make_pose(torch.zeros(4, 2))
-    for variance in (1e-12, 3.0):
-        seen = phase_flipped(make_batch(slices, variance=variance), pose, power)
-        expected = slices / (power[Lattice.disc(BOX).shell] + variance).sqrt()
-        torch.testing.assert_close(seen, expected, atol=1e-5, rtol=1e-4)
-    encoder = VariationalEncoder(z_dim=2, hidden=8, layers=1, scaling="power").build(context)
-    torch.testing.assert_close(encoder.state_dict()["power"], power)  # what a run that is read again scales by
-    assert "power" not in VariationalEncoder(z_dim=2, hidden=8, layers=1).build(context).state_dict()
+def test_what_the_network_sees_is_of_order_one_whatever_the_noise() -> None:
+    context = dataclasses.replace(small_context(BOX), signal_amplitude=torch.linspace(3.0, 0.3, BOX // 2))
+    lattice, pose = Lattice.disc(BOX), make_pose(torch.zeros(4, 2))
+    for noise in (1e-6, 1.0, 100.0):
+        given = dataclasses.replace(context, noise_amplitude=torch.full((BOX // 2,), noise))
+        encoder = VariationalEncoder(z_dim=2, hidden=8, layers=1).build(given)
+        amplitude = (given.signal_amplitude[lattice.shell].square() + noise**2).sqrt()
+        draw = torch.randn(4, 50, lattice.size, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
+        batch = make_batch(draw * amplitude, variance=noise**2)
+        seen = phase_flipped(batch, pose) / encoder.deviation
+        assert float(seen.abs().square().mean()) == pytest.approx(1, abs=0.03)
+        assert "deviation" in encoder.state_dict()  # what a run that is read again scales by
+
+
+def test_upright_images_do_not_depend_on_the_in_plane_angle_and_give_the_same_z() -> None:
+    """Exactly so for quarter turns, which need no interpolation."""
+    torch.manual_seed(0)
+    encoder = VariationalEncoder(z_dim=2, hidden=8, layers=1, upright=True).build(small_context(BOX))
+    pair, pose = random_images(2), make_pose(torch.zeros(4, 2))
+    tilt = rotvec_to_matrix(torch.tensor([[0.0, 0.0, 0.0], [0.7, 0.0, 0.0]])).expand(4, 2, 3, 3)
+    batch = dataclasses.replace(make_batch(pair), tilt=tilt)
+    quarter = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    turned = dataclasses.replace(
+        batch,
+        images=moved_images(pair, batch.lattice, QUARTER_TURN),
+        tilt=quarter @ tilt,
+    )
+    seen = encoder.posterior(batch, pose)[0]
+    torch.testing.assert_close(encoder.posterior(turned, pose)[0], seen, atol=1e-5, rtol=1e-5)
+    plain = VariationalEncoder(z_dim=2, hidden=8, layers=1).build(small_context(BOX))
+    plain.load_state_dict(encoder.state_dict())
+    assert not torch.allclose(plain.posterior(turned, pose)[0], plain.posterior(batch, pose)[0], atol=1e-2)

@@ -105,7 +105,7 @@ def test_a_shell_that_no_ctf_lets_through_stays_finite(batch: Batch) -> None:
 def test_of_images_without_noise_what_is_left_unexplained_is_learned(tmp_path: Path) -> None:
     """No update is beyond use, and the misfit that was learned is that of the network as it ended."""
     simulate(Recipe.named("linear1d", n=240, box=16, snr=float("inf"), seed=6, ctf=False), tmp_path / "data")
-    settings = {"z_dim": 1, "objective.misfit": True, "conformation.scaling": "power", "learning_rate": 4e-3}
+    settings = {"z_dim": 1, "objective.misfit": True, "learning_rate": 4e-3}
     settings |= {"volume.hidden": 24, "conformation.hidden": 24, "epochs": 12}
     job = _job(tmp_path / "data" / "particles.star", "cryodrgn", settings)
     state = Loop(job.program, job.source, MemoryStore(), seed=0, microbatch=16).run()

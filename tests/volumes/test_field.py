@@ -142,3 +142,14 @@ def test_a_coarse_map_has_the_transform_of_the_whole_one() -> None:
     z_, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
     inside = (x**2 + y**2 + z_**2).double().sqrt().round() <= small // 2 - 1
     torch.testing.assert_close(coarse[inside], whole[middle, middle, middle][inside], rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_with_silent_z_begins_as_one_map_and_learns_to_use_z() -> None:
+    k = slice_coordinates(Lattice.disc(16).k, random_rotations(4, generator=torch.Generator().manual_seed(0)).float())
+    z = torch.linspace(-1, 1, 8).reshape(4, 2)
+    silent = FourierField(z_dim=2, hidden=16, layers=1, z_weight=0).build(small_context())
+    torch.testing.assert_close(silent.values(k, z), silent.values(k, torch.zeros_like(z)))
+    silent.values(k, z).abs().sum().backward()
+    assert bool((silent.network.context.weight.grad != 0).any())
+    loud = FourierField(z_dim=2, hidden=16, layers=1).build(small_context())
+    assert not torch.allclose(loud.values(k, z), loud.values(k, torch.zeros_like(z)))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hypermol.conformations.none import NoConformationEstimator
-from hypermol.imaging import image_shifts, shift_phase
+from hypermol.imaging import Lattice, image_rotations, image_shifts, in_plane_angle, shift_phase, turned_images
 from hypermol.networks import Linear
 from hypermol.posteriors import Hypotheses, diagonal_covariance, standard_normal_divergence
 from hypermol.specs import BuildContext, Count, Dimension, register
@@ -19,14 +19,15 @@ from hypermol.specs import BuildContext, Count, Dimension, register
 @register("conformation", "variational-encoder")
 @dataclasses.dataclass(frozen=True)
 class VariationalEncoder:
-    """Residual MLP on the centred, phase-flipped, whitened Fourier image; one Monte Carlo sample of z in training."""
+    """Residual MLP on the centred, phase-flipped, whitened Fourier image; one Monte Carlo sample of z in training.
+
+    ``upright``: not in the paper.
+    """
 
     z_dim: Annotated[Dimension, "dimensions of z; 0: one map for all"] = 8
     hidden: Annotated[Count, "units of a layer"] = 256
     layers: Annotated[Count, "residual layers"] = 3
-    scaling: Annotated[
-        Literal["noise", "power"], "what pixels are divided by: the noise's deviation, or that of noise and signal"
-    ] = "noise"
+    upright: Annotated[bool, "images are turned by their pose's in-plane angle, so that it need not be learned"] = False
 
     words = "z, by a variational encoder"
 
@@ -43,11 +44,12 @@ class VariationalEncoder:
 class VariationalEncoderNetwork(nn.Module):
     """Features are averaged over a particle's valid images, then there is one head."""
 
+    deviation: Tensor
+
     def __init__(self, spec: VariationalEncoder, context: BuildContext) -> None:
         super().__init__()
-        self.power: Tensor | None
-        signal = context.signal_amplitude.float().square() if spec.scaling == "power" else None
-        self.register_buffer("power", signal)  # part of the state, so that unseen particles are scaled alike
+        self.upright = spec.upright
+        self.register_buffer("deviation", _deviation(context))  # part of the state: unseen particles are scaled alike
         self.first = Linear(2 * context.points, spec.hidden, relu=False)
         self.body = nn.Sequential(*(Linear(spec.hidden, spec.hidden, skip=True) for _ in range(spec.layers)))
         self.head = nn.Linear(spec.hidden, 2 * spec.z_dim)
@@ -67,7 +69,10 @@ class VariationalEncoderNetwork(nn.Module):
 
     def posterior(self, batch: Any, pose: Hypotheses) -> tuple[Tensor, Tensor]:
         """Mean and log variance of z, [B, d] each."""
-        pixels = torch.view_as_real(phase_flipped(batch, pose, self.power)).flatten(-2)
+        seen = phase_flipped(batch, pose) / self.deviation
+        if self.upright and pose.rotation is not None:
+            seen = turned_upright(seen, batch, pose.rotation[:, 0])
+        pixels = torch.view_as_real(seen).flatten(-2)
         # the packed image is sorted by radius, so a band-limited batch uses a prefix of the first layer's weights
         features = F.linear(pixels, self.first.weight[:, : pixels.shape[-1]], self.first.bias)
         features = self.body(F.relu(features))
@@ -77,12 +82,25 @@ class VariationalEncoderNetwork(nn.Module):
         return mean, log_variance
 
 
-def phase_flipped(batch: Any, pose: Hypotheses, power: Tensor | None = None) -> Tensor:
-    """Images centred by the pose's first hypothesis, times the sign of the CTF, over σ: [B, J, P]. ``power`` [S] of the
-    signal, per shell: over the root of σ² + C² power."""
-    variance = batch.variance if power is None else batch.variance_with(power)
-    images = batch.images * batch.ctf.sign() * variance.rsqrt()
+def phase_flipped(batch: Any, pose: Hypotheses) -> Tensor:
+    """Images centred by the pose's first hypothesis, times the sign of the CTF, over σ: [B, J, P]."""
+    images = batch.images * batch.ctf.sign() * batch.variance.rsqrt()
     if pose.shift is not None:
         shift = image_shifts(pose.shift[:, :1], batch.tilt, batch.image_shift)[:, 0] / batch.pixel_size
         images = images * shift_phase(batch.lattice.k, -shift)
     return images
+
+
+def _deviation(context: BuildContext) -> Tensor:
+    """Root mean square of an image over σ: one number for all pixels, so that what little noise hides stays the larger
+    part of what is seen, and the network begins alike with hardly any noise and with much."""
+    noise = context.noise_amplitude.float().clamp(min=1e-12)
+    ratio = (context.signal_amplitude.float() / noise).square()
+    shell = Lattice.disc(context.box).shell
+    return (1 + ratio[shell.to(ratio.device)].mean()).sqrt()
+
+
+def turned_upright(images: Tensor, batch: Any, rotation: Tensor) -> Tensor:
+    """Centred images [B, J, P] as they are where the in-plane angle of their poses, ``rotation`` [B, 3, 3], is 0."""
+    angle = in_plane_angle(image_rotations(rotation.detach()[:, None], batch.tilt)[:, 0])
+    return turned_images(images, batch.lattice, -angle)

@@ -15,6 +15,7 @@ from hypermol.imaging.fourier import (
     packed_to_images,
     rebox,
 )
+from hypermol.imaging.in_plane import in_plane_angle, turned_images
 from hypermol.imaging.lattice import Lattice
 from hypermol.imaging.likelihood import gaussian_nll
 from hypermol.imaging.noise import corner_spectrum, per_pixel, radial_mean

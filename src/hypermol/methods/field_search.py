@@ -94,10 +94,10 @@ class FieldSearch:
         return torch.cdist(z, centres).argmin(1), centres
 
     def _z(self, state: State, batch: Any, draws: Draws) -> Tensor | None:
-        """z [B, d] as the gradient step that follows will have it, but for the shift by which images are centred: that
-        of the last search."""
+        """z [B, d] as the gradient step that follows will have it, but for the pose by which an encoder centres images
+        and turns them upright: that of the last search."""
         rows = table_rows(state, batch.particle, ("rotation", "shift", "z"))
-        pose = Hypotheses(shift=rows["shift"][:, None]) if "shift" in rows else Hypotheses()
+        pose = self.model.pose(batch, draws, rows) if "rotation" in rows else Hypotheses()
         estimator = called(self.model.conformation, state, "conformation.")
         with torch.no_grad():
             found = estimator(batch, pose, draws, rows).z

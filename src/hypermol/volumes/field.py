@@ -12,7 +12,7 @@ from hypermol.errors import ConfigError
 from hypermol.kernels import slice_grid, volume_to_grid
 from hypermol.networks import GaussianEncoding, GeometricEncoding, ResidualMLP
 from hypermol.shapes import Complex, Float
-from hypermol.specs import BuildContext, Count, Dimension, Positive, register
+from hypermol.specs import BuildContext, Count, Dimension, NonNegative, Positive, register
 from hypermol.volumes.base import Volume, sampled_maps
 
 
@@ -22,7 +22,8 @@ class FourierField:
     """The decoder of cryoDRGN (Zhong et al. 2020, §3.1): encoding of k, z joined at the first layer, residual MLP.
 
     The geometric series is that of eq. 7-8 without its highest tenth, for noisy data. The consensus as ``base`` is not
-    in the paper.
+    in the paper, nor a ``z_weight``. A new network's answer to z is chance. An encoder, likewise new, unlearns to say
+    anything at all, because that is what pays at once; a network that begins as one map answers only where it helps.
     """
 
     z_dim: Annotated[Dimension, "dimensions of z; 0: one map for all"] = 8
@@ -40,6 +41,7 @@ class FourierField:
     base: Annotated[
         Literal["none", "consensus"], "consensus: learn only what differs from the back projection of all"
     ] = "none"
+    z_weight: Annotated[NonNegative, "factor of the initial weights of z; 0: a network that begins as one map"] = 1.0
 
     words = "coordinate network in Fourier space"
 
@@ -72,6 +74,9 @@ class FieldVolume(Volume):
             self.encoding = GeometricEncoding(self.box, highest=0.9)
         outputs = 1 if self.hartley else 2
         self.network = ResidualMLP(self.encoding.size, spec.hidden, spec.layers, outputs, context=spec.z_dim)
+        if self.network.context is not None:
+            with torch.no_grad():
+                self.network.context.weight.mul_(spec.z_weight)
         self.register_buffer("envelope", shell_envelope(context))
         self.has_base = consensus is not None
         if consensus is not None:
