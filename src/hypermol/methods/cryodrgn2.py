@@ -11,7 +11,7 @@ from hypermol.volumes import FourierField
 CRYODRGN2 = Composition(
     name="cryodrgn2",
     source="Zhong, Lerer, Davis & Berger 2021, ICCV (cryoDRGN2)",
-    volume=FourierField(z_dim=8, hidden=128, z_weight=0),
+    volume=FourierField(z_dim=8, hidden=128, z_weight=0.3),
     pose=SearchedPose(),
     conformation=VariationalEncoder(z_dim=8, hidden=128, upright=True),
     objective=EvidenceLowerBound(misfit=True),

@@ -11,7 +11,7 @@ from hypermol.volumes import FourierField
 CRYODRGN_BNB = Composition(
     name="cryodrgn-bnb",
     source="Zhong, Bepler, Davis & Berger 2020, ICLR, algorithm 1 and appendices A, B, D",
-    volume=FourierField(z_dim=8, hidden=128, z_weight=0),
+    volume=FourierField(z_dim=8, hidden=128, z_weight=0.3),
     pose=SearchedPose(pruning="bound", kept=24, linear=True),
     conformation=VariationalEncoder(z_dim=8, hidden=128, upright=True),
     objective=EvidenceLowerBound(misfit=True),

@@ -23,7 +23,7 @@ class FourierField:
 
     The geometric series is that of eq. 7-8 without its highest tenth, for noisy data. The consensus as ``base`` is not
     in the paper, nor a ``z_weight``. A new network's answer to z is chance. An encoder, likewise new, unlearns to say
-    anything at all, because that is what pays at once; a network that begins as one map answers only where it helps.
+    anything at all, because that is what pays at once; the less the network answers at first, the less it does.
     """
 
     z_dim: Annotated[Dimension, "dimensions of z; 0: one map for all"] = 8
@@ -41,7 +41,7 @@ class FourierField:
     base: Annotated[
         Literal["none", "consensus"], "consensus: learn only what differs from the back projection of all"
     ] = "none"
-    z_weight: Annotated[NonNegative, "factor of the initial weights of z; 0: a network that begins as one map"] = 1.0
+    z_weight: Annotated[NonNegative, "factor of z's initial weights; 0: it begins as one map, and learns to use z late"] = 1.0
 
     words = "coordinate network in Fourier space"
 
