@@ -41,7 +41,7 @@ class FourierField:
     base: Annotated[
         Literal["none", "consensus"], "consensus: learn only what differs from the back projection of all"
     ] = "none"
-    z_weight: Annotated[NonNegative, "factor of z's initial weights; 0: it begins as one map, and learns to use z late"] = 1.0
+    z_weight: Annotated[NonNegative, "factor of the initial weights of z; 0: a network that begins as one map"] = 1.0
 
     words = "coordinate network in Fourier space"
 
