@@ -130,20 +130,29 @@ def test_what_the_network_sees_is_of_order_one_whatever_the_noise() -> None:
 
 
 def test_upright_images_do_not_depend_on_the_in_plane_angle_and_give_the_same_z() -> None:
-    """Exactly so for quarter turns, which need no interpolation."""
+    """Tilt pairs of random poses off the centre, their CTF astigmatic with signs; the same seen a quarter turn further
+    on: pose, shift, tilt axis, CTF and images. Exactly so, as quarter turns are."""
     torch.manual_seed(0)
     encoder = VariationalEncoder(z_dim=2, hidden=8, layers=1, upright=True).build(small_context(BOX))
-    pair, pose = random_images(2), make_pose(torch.zeros(4, 2))
-    tilt = rotvec_to_matrix(torch.tensor([[0.0, 0.0, 0.0], [0.7, 0.0, 0.0]])).expand(4, 2, 3, 3)
-    batch = dataclasses.replace(make_batch(pair), tilt=tilt)
+    lattice, draws = Lattice.disc(BOX), torch.Generator().manual_seed(7)
+    pose = Hypotheses(
+        rotation=random_rotations(4, generator=draws).float()[:, None], shift=torch.randn(4, 1, 3, generator=draws)
+    )
     quarter = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    further = Hypotheses(rotation=quarter @ pose.rotation, shift=pose.shift @ quarter.mT)
+    tilt = rotvec_to_matrix(torch.tensor([[0.0, 0.0, 0.0], [0.7, 0.0, 0.0]])).expand(4, 2, 3, 3)
+    pair, ctf = random_images(2), (60 * lattice.k[:, 0] ** 2 + 30 * lattice.k[:, 1] ** 2).cos().expand(4, 2, -1)
+    batch = dataclasses.replace(make_batch(pair, ctf), tilt=tilt)
     turned = dataclasses.replace(
-        batch,
-        images=moved_images(pair, batch.lattice, QUARTER_TURN),
-        tilt=quarter @ tilt,
+        make_batch(
+            moved_images(pair, lattice, QUARTER_TURN), moved_images(ctf + 0j, lattice, QUARTER_TURN).real.contiguous()
+        ),
+        tilt=quarter @ tilt @ quarter.mT,
     )
     seen = encoder.posterior(batch, pose)[0]
-    torch.testing.assert_close(encoder.posterior(turned, pose)[0], seen, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(encoder.posterior(turned, further)[0], seen, atol=1e-5, rtol=1e-5)
+    for other in (pose, Hypotheses(rotation=further.rotation, shift=pose.shift)):  # either of them does matter
+        assert not torch.allclose(encoder.posterior(turned, other)[0], seen, atol=1e-2)
     plain = VariationalEncoder(z_dim=2, hidden=8, layers=1).build(small_context(BOX))
     plain.load_state_dict(encoder.state_dict())
-    assert not torch.allclose(plain.posterior(turned, pose)[0], plain.posterior(batch, pose)[0], atol=1e-2)
+    assert not torch.allclose(plain.posterior(turned, further)[0], plain.posterior(batch, pose)[0], atol=1e-2)

@@ -161,6 +161,12 @@ def test_the_state_shares_nothing_with_the_model() -> None:
     assert "model.ones" not in state.tensors
 
 
+def test_a_state_without_a_parameter_of_the_model_is_refused() -> None:
+    """Such as that of a run of an earlier version, which had fewer."""
+    with pytest.raises(ConfigError, match=r"has no .*weight.* another version"):
+        install(torch.nn.Linear(2, 1, bias=False), State({}))
+
+
 def test_info_is_the_mean_per_particle_and_rows_are_kept() -> None:
     rows: list[dict] = []
     start = State(initial_tensors(Model()))

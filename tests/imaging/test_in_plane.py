@@ -68,7 +68,7 @@ def test_quarter_turns_are_exact() -> None:
 
 @pytest.mark.parametrize("band", [BOX // 2 - 1, 9])
 def test_a_turned_image_is_that_of_the_turned_pose(band: int) -> None:
-    """As near as four neighbours tell; and so upright images of poses that differ by an in-plane turn are alike."""
+    """And so upright images of poses that differ by an in-plane turn are alike."""
     lattice = Lattice.disc(BOX, band)
     rotation, angle = random_rotations(6, generator=generator(3)).float(), torch.linspace(-2.5, 2.5, 6)
     images, wanted = slices(rotation, lattice), slices(about_z(angle) @ rotation, lattice)
@@ -79,9 +79,20 @@ def test_a_turned_image_is_that_of_the_turned_pose(band: int) -> None:
             turned_images(wanted, lattice, -in_plane_angle(about_z(angle) @ rotation)),
         ),
     ):
-        inner = lattice.shell < band  # beyond the band there are zeros
-        error = (found - expected)[:, inner].norm(dim=-1) / expected[:, inner].norm(dim=-1)
-        assert float(error.max()) < 0.08
+        error = (found - expected).norm(dim=-1) / expected.norm(dim=-1)
+        assert float(error.max()) < (0.03 if band > 9 else 0.06)  # rings around a sharp band limit reach beyond the box
+
+
+def test_noise_keeps_its_power() -> None:
+    lattice = Lattice.disc(BOX)
+    images = torch.randn(40, lattice.size, dtype=torch.complex64, generator=generator(4))
+    turned = turned_images(images, lattice, torch.linspace(-3, 3, 40))
+    assert float(turned.abs().square().mean() / images.abs().square().mean()) > 0.9
+
+
+def test_no_images_are_turned_to_none() -> None:
+    lattice = Lattice.disc(BOX)
+    assert turned_images(torch.zeros(0, 2, lattice.size) + 0j, lattice, torch.zeros(0, 2)).shape[:2] == (0, 2)
 
 
 def test_a_lattice_off_the_pixels_is_refused() -> None:

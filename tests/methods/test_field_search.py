@@ -14,7 +14,9 @@ from hypermol.kernels import slice_grid, volume_to_grid
 from hypermol.methods.field_search import FieldSearch, clustered, k_means
 from hypermol.particles import ImageSource, read_particles
 from hypermol.poses import ScoredImages, SearchedPose, search_poses
+from hypermol.posteriors import Hypotheses
 from hypermol.simulation import Recipe, Truth, simulate
+from hypermol.testing import small_context
 from hypermol.volumes import Volume
 
 POSE = SearchedPose(kept=12, polish=0, shift_range=0.1)
@@ -85,6 +87,27 @@ def test_polishing_brings_poses_nearer(problem: SimpleNamespace) -> None:
         found = FieldSearch(problem.model, pose, 32, 15)(problem.state, problem.batch, None)
         errors.append(float(geodesic_angle_deg(found["rotation"], true).median()))
     assert errors[1] < errors[0]
+
+
+class ToldPoses(torch.nn.Module):
+    """z is what the pose that it is shown says: the rotation's first number and the shift's."""
+
+    def forward(self, batch, pose: Hypotheses, draws, rows) -> Hypotheses:
+        if pose.rotation is None:
+            return Hypotheses(z=batch.images.real.new_zeros(batch.size, 1, 2))
+        return Hypotheses(z=torch.cat([pose.rotation[..., 0, :1], pose.shift[..., :1]], -1))
+
+
+def test_an_encoder_is_shown_the_poses_of_the_last_search(problem: SimpleNamespace) -> None:
+    """Each particle goes to the cluster that its own last pose says; before any search to that of no pose."""
+    batch, true = problem.batch, torch.from_numpy(problem.truth.rotation).float()
+    model = SimpleNamespace(volume=problem.model.volume, conformation=ToldPoses(), pose=POSE.build(small_context(32)))
+    search = FieldSearch(model, POSE, 32, 11)
+    told = torch.stack([true[:, 0, 0], batch.shift[:, 0]], -1)
+    tensors = {**problem.state.tensors, "centres": torch.cat([torch.zeros(1, 2), told])}
+    found = State(tensors, {"rotation": true, "shift": batch.shift})
+    assert search.clusters(found, batch, None)[0].tolist() == list(range(1, 61))
+    assert search.clusters(State(tensors, {}), batch, None)[0].tolist() == [0] * 60
 
 
 def test_centres_are_where_points_crowd() -> None:

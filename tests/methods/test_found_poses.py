@@ -3,12 +3,14 @@ nearer, and from random poses the whole method does both."""
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from hypermol.conformations import NoConformation
+from hypermol.conformations.encoder import VariationalEncoderNetwork
 from hypermol.engine import Loop, MemoryStore, Processes, Program, State
 from hypermol.errors import ConfigError
 from hypermol.imaging import rotvec_to_matrix
@@ -17,10 +19,12 @@ from hypermol.methods import Conduct, configured, find_method, train
 from hypermol.methods.composition import Composition
 from hypermol.methods.job import Job, make_ready
 from hypermol.methods.search_phases import Continued, Search, without_moments
+from hypermol.methods.unseen_fields import unseen_fields
 from hypermol.metrics import fsc, pose_errors, pose_scores
 from hypermol.particles import Preparation, read_particles
 from hypermol.simulation import Recipe, Truth, simulate
 
+ZERO = SimpleNamespace(normal=lambda purpose, *shape, dtype=torch.float32: torch.zeros(24, *shape, dtype=dtype))
 NETWORK = {"volume.hidden": 48, "volume.layers": 2, "learning_rate": 4e-3, "precision": "float32"}
 
 
@@ -118,6 +122,32 @@ def test_tilt_pairs_are_given_poses_with_a_depth(tmp_path: Path) -> None:
     assert found["z"].shape == (30, 1)
     posed = read_particles(tmp_path / "r" / "particles.star", tmp_path / "data")
     np.testing.assert_allclose(posed.rotation, found["rotation"], atol=1e-4)
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_an_encoder_of_upright_images_is_never_asked_without_a_pose(
+    tmp_path: Path, upright: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of particles that the run has not seen: their poses are searched for first, in the map at the middle of z."""
+    simulate(Recipe.named("hinge", n=24, box=16, snr=5.0, seed=8), tmp_path / "data")
+    small = {"z_dim": 1, "volume.hidden": 16, "conformation.hidden": 16, "pose.last_order": 2}
+    method = configured(find_method("cryodrgn2"), {**small, "conformation.upright": upright})
+    job = make_ready(
+        read_particles(tmp_path / "data" / "particles.star"), method, Preparation(), 0, Conduct(), Processes()
+    )
+    shown, posterior = [], VariationalEncoderNetwork.posterior
+
+    def recorded(network, batch, pose):
+        shown.append(pose.rotation is not None)
+        return posterior(network, batch, pose)
+
+    monkeypatch.setattr(VariationalEncoderNetwork, "posterior", recorded)
+    state = job.program.initialise()
+    unseen = unseen_fields(job.method, state, job.context, {"z": np.linspace(-1, 1, 24)[:, None]})
+    found = unseen.look(state, job.source.load(torch.arange(24)), ZERO)
+    assert {"rotation", "shift", "z"} <= set(found)
+    assert shown[0] is upright
+    assert all(shown[1:])
 
 
 RANDOM_START = {"z_dim": 0, "volume.hidden": 64, "epochs": 4}

@@ -21,7 +21,8 @@ from hypermol.specs import BuildContext, Count, Dimension, register
 class VariationalEncoder:
     """Residual MLP on the centred, phase-flipped, whitened Fourier image; one Monte Carlo sample of z in training.
 
-    ``upright``: not in the paper.
+    ``upright`` is not in the paper. Views opposite to z have no in-plane angle and are turned by any; a pose that is
+    itself moved by gradient is moved by its shift here, not by the angle.
     """
 
     z_dim: Annotated[Dimension, "dimensions of z; 0: one map for all"] = 8

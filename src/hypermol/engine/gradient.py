@@ -133,7 +133,12 @@ def initial_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def install(model: nn.Module, state: State) -> nn.Module:
-    """Copy the state's parameters into the model (to evaluate it, say) and return the model."""
+    """Copy the state's parameters into the model (to evaluate it, say) and return the model.
+
+    Raises ConfigError where the state lacks one, as that of a run of an earlier version may.
+    """
+    if missing := [name for name in _carried(model) if PREFIX + name not in state.tensors]:
+        raise ConfigError(f"this run has no {', '.join(missing)}: it is of another version of hypermol; train it again")
     with torch.no_grad():
         for name, value in _carried(model).items():
             value.copy_(state.tensors[PREFIX + name])

@@ -41,7 +41,7 @@ class FieldSearch:
 
     def __call__(self, state: State, batch: Any, draws: Draws) -> dict[str, Tensor]:
         """rotation [B, 3, 3], shift [B, 2 or 3] Å."""
-        label, centres = self._clusters(state, batch, draws)
+        label, centres = self.clusters(state, batch, draws)
 
         def grid_of(cluster: int) -> Tensor:
             return self.grid(called(self.model.volume, state, "volume."), centres, cluster, label.device)
@@ -85,7 +85,7 @@ class FieldSearch:
             rotation, shift, _ = refine_poses(images, grid, rotation, shift, step, self.pose.polish)
         return rotation, shift
 
-    def _clusters(self, state: State, batch: Any, draws: Draws) -> tuple[Tensor, Tensor | None]:
+    def clusters(self, state: State, batch: Any, draws: Draws) -> tuple[Tensor, Tensor | None]:
         """The cluster of each particle [B], and the centres [K, d] (None where there is no z)."""
         z = self._z(state, batch, draws)
         if z is None:

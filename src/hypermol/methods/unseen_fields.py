@@ -138,13 +138,13 @@ class _Searching:
     """rotation, shift and z of particles: searched for against the map at the nearest of the run's clusters of z.
 
     An encoder says which that is, of the images as they are and again of the centred ones. One that wants them upright
-    says it of poses found in the map at the middle of z; so do, without any encoder, the images themselves: which
-    centre explains them best.
+    says it of poses found in the map at the centre nearest to the mean of all; so do, without any encoder, the images
+    themselves: which centre explains them best.
     """
 
     def __init__(self, model: Model, search: FieldSearch, z: np.ndarray | None, seed: int, in_table: bool) -> None:
         self.model, self.search, self.in_table = model, search, in_table
-        self.blind = in_table or getattr(model.conformation, "upright", False)
+        self.poses_first = in_table or getattr(model.conformation, "upright", False)
         where = next(model.volume.parameters()).device
         self.centres = None if z is None else torch.from_numpy(k_means(z.astype(np.float32), CLUSTERS, seed)).to(where)
         self.grid_of = cache(partial(search.grid, model.volume.values, self.centres, device=where))
@@ -154,7 +154,7 @@ class _Searching:
         compared = self.model.compared(batch)
         if self.centres is None:
             return self.search.under(compared, torch.zeros_like(batch.half), self.grid_of)
-        label = self._middle(batch) if self.blind else self._nearest(batch, draws, Hypotheses())
+        label = self._middle(batch) if self.poses_first else self._nearest(batch, draws, Hypotheses())
         found = self.search.under(compared, label, self.grid_of)
         again = self._likeliest(compared, found) if self.in_table else self._nearest(batch, draws, _pose(found))
         changed = torch.nonzero(again != label)[:, 0]

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hypermol.imaging import per_pixel
 from hypermol.shapes import Complex, Float
 from hypermol.specs import BuildContext
 
@@ -31,7 +32,8 @@ def all_signal(context: BuildContext) -> Float[Tensor, " s"]:
 
 def with_misfit(batch: Any, misfit: Float[Tensor, " s"]) -> Any:
     """The batch, its noise variance σ² + C² ``misfit`` of the shell: |V|² of what is not explained."""
-    return dataclasses.replace(batch, variance=batch.variance_with(misfit))
+    more = batch.ctf.square() * per_pixel(misfit.to(batch.variance), batch.lattice)
+    return dataclasses.replace(batch, variance=batch.variance + more)
 
 
 def widening(batch: Any, compared: Any) -> Float[Tensor, "b 1"] | float:

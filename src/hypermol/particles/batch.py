@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hypermol.imaging.noise import per_pixel
 from hypermol.shapes import Bool, Complex, Float, Int
 
 if TYPE_CHECKING:
@@ -73,10 +72,6 @@ class Batch:
         lattice = self.lattice.limit(band_limit)
         pixels: dict[str, Any] = {n: getattr(self, n)[..., : lattice.size] for n in PER_PIXEL}
         return replace(self, lattice=lattice, **pixels)
-
-    def variance_with(self, power: Float[torch.Tensor, " S"]) -> Float[torch.Tensor, "B J P"]:
-        """σ² + C² ``power``: of noise, and of so much signal |V|² per shell."""
-        return self.variance + self.ctf.square() * per_pixel(power.to(self.variance), self.lattice)
 
     def _rows(self, rows: Any) -> Batch:
         optics = None if self.optics is None else self.optics[rows]

@@ -22,8 +22,8 @@ class FourierField:
     """The decoder of cryoDRGN (Zhong et al. 2020, §3.1): encoding of k, z joined at the first layer, residual MLP.
 
     The geometric series is that of eq. 7-8 without its highest tenth, for noisy data. The consensus as ``base`` is not
-    in the paper, nor a ``z_weight``. A new network's answer to z is chance. An encoder, likewise new, unlearns to say
-    anything at all, because that is what pays at once; the less the network answers at first, the less it does.
+    in the paper, nor a ``z_weight``. A new network's answer to z is chance, so that a new encoder learns at once to say
+    nothing. A small answer at first (``z_weight``; for encoders, not for a table of z) leaves it time to learn more.
     """
 
     z_dim: Annotated[Dimension, "dimensions of z; 0: one map for all"] = 8
