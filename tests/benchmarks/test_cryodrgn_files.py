@@ -28,6 +28,10 @@ def test_the_newest_is_that_of_the_last_epoch(tmp_path):
 def test_seconds_of_each_epoch():
     assert epoch_seconds(LOG) == pytest.approx([271.2, 3600.5])
     assert epoch_seconds("") == []
+    searched = "(INFO) # =====> Pretrain Epoch: 0 finished in 0:00:19.953205; total loss = 0.7\n"
+    assert epoch_seconds(searched + "# =====> HPS Epoch: 1 finished in 1:09:00.5; total") == pytest.approx(
+        [19.953, 4140.5]
+    )
 
 
 def test_maps_at_rows_of_z(tmp_path, monkeypatch):

@@ -9,12 +9,11 @@ two of gradient steps. Its network is 3×256 in place of 3×1024. Poses of so sh
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.cryodrgn_files import parsed
+from hypermol.benchmarks.cryodrgn_files import epoch_seconds, parsed
 from hypermol.benchmarks.measure import free_folder, hypermol, measured, simulated
 from hypermol.benchmarks.outside import find_cryodrgn
 
@@ -53,7 +52,19 @@ def _peer(star: Path, folder: Path, count: int) -> dict[str, Any]:
     _, (ctf,) = parsed(program, star, folder, ["ctf"])
     size = ["--zdim", "0", "--dim", "256", "--layers", "3", "--n-imgs-pretrain", str(count), "--no-analysis"]
     length = ["--epochs-pose-search", str(EPOCHS["search"]), "--epochs-sgd", str(EPOCHS["gradient"])]
-    command = [program, "abinit", star, "--datadir", star.parent, "--ctf", ctf, "-o", folder / "out", *size, *length]
+    command: list[str | Path] = [
+        program,
+        "abinit",
+        star,
+        "--datadir",
+        star.parent,
+        "--ctf",
+        ctf,
+        "-o",
+        folder / "out",
+        *size,
+        *length,
+    ]
     cost = measured(command, log)
     each = [one / count for one in epoch_seconds(log.read_text(errors="replace"))]
     first = EPOCHS["pretraining"] + EPOCHS["search"]
@@ -66,12 +77,6 @@ def _peer(star: Path, folder: Path, count: int) -> dict[str, Any]:
         **{f"wall_s_per_image, {kind}": round(seconds, 4) for kind, seconds in found.items()},
         "wall_s_per_image of its default epochs, reckoned": round(whole, 1),
     }
-
-
-def epoch_seconds(output: str) -> list[float]:
-    """From lines such as "HPS Epoch: 1 finished in 1:10:02.5; total loss" of the log of `abinit`, one per epoch."""
-    found = re.findall(r"Epoch: *\d+ finished in (\d+):(\d+):([\d.]+)", output)
-    return [3600 * int(h) + 60 * int(m) + float(s) for h, m, s in found]
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ def latent(out: Path) -> np.ndarray:
 
 
 def epoch_seconds(output: str) -> list[float]:
-    """From lines such as "Finished in 0:04:31.2" of its log, one per epoch."""
-    found = re.findall(r"Epoch: *\d+ .*Finished in (\d+):(\d+):([\d.]+)", output)
+    """From lines such as "Epoch: 3 ... Finished in 0:04:31.2" of its log ("finished" by abinit), one per epoch."""
+    found = re.findall(r"Epoch: *\d+ .*[Ff]inished in (\d+):(\d+):([\d.]+)", output)
     return [3600 * int(h) + 60 * int(m) + float(s) for h, m, s in found]
 
 
