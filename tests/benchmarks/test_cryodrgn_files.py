@@ -30,7 +30,7 @@ def test_seconds_of_each_epoch():
     assert epoch_seconds("") == []
     searched = "(INFO) # =====> Pretrain Epoch: 0 finished in 0:00:19.953205; total loss = 0.7\n"
     assert epoch_seconds(searched + "# =====> HPS Epoch: 1 finished in 1:09:00.5; total") == pytest.approx(
-        [19.953, 4140.5]
+        [19.953205, 4140.5]
     )
 
 
