@@ -327,11 +327,33 @@ def test_select(trained: Path, made: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(some.image_index, [*range(10), 20])
 
 
+def test_select_within(trained: Path, made: Path, tmp_path: Path) -> None:
+    """Ranges of what is known of each particle; several conditions at once."""
+    from hypermol.landscape import load_landscape
+
+    landscape, z = load_landscape(trained / "landscape"), Run.open(trained).estimates()["z"]
+    whole, first = read_particles(made / "particles.star"), landscape.coordinates[:, 0]
+    asked = {
+        ("--within", "pc1=-0.2:0.5"): (first >= -0.2) & (first <= 0.5),
+        ("--within", "pc1=:0", "--within", "z2=0:"): (first <= 0) & (z[:, 1] >= 0),
+        ("--within", "pc1=:0", "--particles", "0-39"): (first <= 0) & (np.arange(80) < 40),
+    }
+    for number, (conditions, wanted) in enumerate(asked.items()):
+        assert 0 < wanted.sum() < 80
+        done("select", trained, *conditions, "-o", tmp_path / f"{number}.star")
+        found = read_particles(tmp_path / f"{number}.star", datadir=made)
+        np.testing.assert_array_equal(found.image_index, whole.image_index[wanted])
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ((), ["one of --cluster, --particles"]),
-        (("--cluster", "0", "--particles", "1"), ["one of --cluster, --particles"]),
+        (("--within", "pc7=0:1"), ["no 'pc7'", "z1, z2", "pc1, pc2"]),
+        (("--within", "pc1=1:0"), ["NAME=LOW:HIGH"]),
+        (("--within", "pc1=a:0"), ["NAME=LOW:HIGH"]),
+        (("--within", "pc1"), ["NAME=LOW:HIGH"]),
+        (("--within", "pc1=0:", "--within", "pc1=:-1e-9"), ["keeps no particle at all"]),
         (("--cluster", "3"), ["no cluster 3", "0 to 2"]),
         (("--cluster", "0-2", "--invert"), ["keeps no particle at all"]),
         (("--particles", "0", "--density"), ["--density goes with --cluster"]),

@@ -1,7 +1,8 @@
-"""Lists of 0-based numbers as people write them."""
+"""Lists and ranges of numbers as people write them."""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -27,3 +28,16 @@ def numbers(text: str, count: int, what: str) -> np.ndarray:
             raise ConfigError(f"there is no {what} {max(first, count)}: they are numbered 0 to {count - 1}")
         found.update(range(first, last + 1))
     return np.array(sorted(found), dtype=np.int64)
+
+
+def interval(text: str) -> tuple[str, float, float]:
+    """``"pc1=-1:0.5"`` → ("pc1", -1.0, 0.5); either end may be left out. Raises ConfigError for anything else."""
+    name, equals, ends = text.partition("=")
+    low, colon, high = ends.partition(":")
+    try:
+        found = float(low) if low.strip() else -math.inf, float(high) if high.strip() else math.inf
+    except ValueError:
+        found = math.nan, math.nan
+    if not (name.strip() and equals and colon and found[0] <= found[1]):
+        raise ConfigError(f"{text!r}: expected NAME=LOW:HIGH, such as pc1=-1:0.5 or contrast=0.8:")
+    return name.strip(), *found

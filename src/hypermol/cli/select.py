@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from hypermol.cli.numbers import numbers
+from hypermol.cli.numbers import interval, numbers
 from hypermol.cli.options import RunFolder
 from hypermol.errors import ConfigError
 
@@ -24,6 +24,13 @@ def select(
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="The file to write, .star or .cs as the input was.")],
     cluster: Annotated[str | None, Parameter(help="Clusters of `hypermol analyze`: 3 or 0,2,5-7.")] = None,
     particles: Annotated[str | None, Parameter(help="Particle numbers from 0: 0-99,250.")] = None,
+    within: Annotated[
+        list[str] | None,
+        Parameter(
+            help="Where a number of each particle lies: pc1=-1:0.5, umap2=:3, contrast=0.8:; may be repeated.",
+            negative=(),
+        ),
+    ] = None,
     outliers: Annotated[
         bool, Parameter(help="What `hypermol infer` found unlike its run's own.", negative=(), show_default=False)
     ] = False,
@@ -33,9 +40,10 @@ def select(
     ] = False,
     invert: Annotated[bool, Parameter(help="Keep all the others instead.", negative=(), show_default=False)] = False,
 ) -> None:
-    """Write the original particle file back with fewer rows, every column in place.
+    """Write the original particle file back with fewer rows, every column in place. Kept is what meets every
+    condition that is given.
 
-    Example: `hypermol select run --cluster 3 -o cluster3.star`
+    Example: `hypermol select run --cluster 3 -o cluster3.star`; `hypermol select run --within pc1=:-1 -o one-end.star`
     """
     import numpy as np
 
@@ -44,19 +52,21 @@ def select(
     from hypermol.particles import write_selection
     from hypermol.runs import Run
 
-    if (cluster is not None) + (particles is not None) + outliers != 1:
-        raise ConfigError("give one of --cluster, --particles and --outliers")
+    if cluster is None and particles is None and not within and not outliers:
+        raise ConfigError("give at least one of --cluster, --particles, --within and --outliers")
     if density and cluster is None:
         raise ConfigError("--density goes with --cluster")
     opened = Run.open(run)
     found = particles_left(opened)  # a run that finds poses has written them
-    keep = np.zeros(found.count, dtype=bool)
+    keep = np.ones(found.count, dtype=bool)
     if particles is not None:
-        keep[numbers(particles, found.count, "particle")] = True
-    elif outliers:
-        keep |= _outliers(opened)
-    else:
-        keep |= _in_clusters(opened, str(cluster), density)
+        keep &= np.isin(np.arange(found.count), numbers(particles, found.count, "particle"))
+    if outliers:
+        keep &= _outliers(opened)
+    if cluster is not None:
+        keep &= _in_clusters(opened, cluster, density)
+    for condition in within or ():
+        keep &= _within(opened, condition)
     indices = np.flatnonzero(~keep if invert else keep)
     if len(indices) == 0:
         raise ConfigError("this selection keeps no particle at all; nothing was written")
@@ -88,3 +98,31 @@ def _in_clusters(run: Run, text: str, density: bool) -> np.ndarray:
     if clusters.count == 0:
         raise ConfigError(f"the landscape of {run.path} has no density clusters; leave --density out for k-means")
     return np.isin(clusters.label, numbers(text, clusters.count, "cluster"))
+
+
+def _within(run: Run, condition: str) -> np.ndarray:
+    """Which particles have a number between two others, [N] boolean; those that have no such number do not."""
+    name, low, high = interval(condition)
+    known = _numbers_of_particles(run)
+    if name not in known:
+        more = "" if run.landscape.exists() else "; `hypermol analyze` adds pc1, pc2, … and umap1, umap2"
+        raise ConfigError(f"{run.path} has no {name!r} per particle, but {', '.join(known)}{more}")
+    return (known[name] >= low) & (known[name] <= high)
+
+
+def _numbers_of_particles(run: Run) -> dict[str, np.ndarray]:
+    """What is known of each particle, [N] each, by the names of landscape/particles.csv and of the run's estimates."""
+    from hypermol.landscape import load_landscape
+
+    found: dict[str, np.ndarray] = {}
+    for name, rows in run.estimates().items():
+        if name == "z":
+            found |= {f"z{number + 1}": column for number, column in enumerate(rows.T)}
+        elif rows.ndim == 1:
+            found[name] = rows
+    if run.landscape.exists():
+        landscape = load_landscape(run.landscape)
+        found |= {f"pc{number + 1}": column for number, column in enumerate(landscape.coordinates.T)}
+        if landscape.embedding is not None:
+            found |= {f"umap{number + 1}": column for number, column in enumerate(landscape.embedding.T)}
+    return found
