@@ -1,11 +1,14 @@
 """The page in a real browser, offline: it opens, the molecule moves with the slider, and no error is reported."""
 
 import dataclasses
+import re
+import shlex
 import shutil
 
 import numpy as np
 import pytest
 
+from hypermol.cli.numbers import interval
 from hypermol.landscape import LandscapeSettings, analyze
 from hypermol.report import MapSeries, ReportData, write_report
 
@@ -121,6 +124,31 @@ def test_the_landscape_is_coloured_and_hovered(page):
     assert "component 3" in plot.inner_text()
     for anchor in ("resolution", "learning"):
         assert page.locator(f"#{anchor} .js-plotly-plot .plot-container").count() >= 1
+
+
+def test_a_box_in_the_landscape_gives_the_command_that_selects_it(page, report_data):
+    """Its ranges are those of the particles inside, in the words of `hypermol select`; a new view forgets it."""
+    said = page.locator("[data-selected]")
+    page.get_by_role("button", name="PC 1 and 3").click()
+    assert not said.is_visible()
+    page.evaluate("Plotly.relayout(document.querySelector('[data-scatter]'), { dragmode: 'select' })")
+    drawn = page.locator("[data-scatter] .nsewdrag").first.bounding_box()
+    page.mouse.move(drawn["x"] + 0.3 * drawn["width"], drawn["y"] + 0.2 * drawn["height"])
+    page.mouse.down()
+    page.mouse.move(drawn["x"] + 0.6 * drawn["width"], drawn["y"] + 0.7 * drawn["height"], steps=4)
+    page.mouse.up()
+    said.wait_for()
+    count, of, command = re.fullmatch(r"([\d,]+) of the ([\d,]+) points: (.*)", said.inner_text()).groups()
+    words = shlex.split(command)
+    assert words[:3] == ["hypermol", "select", report_data.run]
+    ranges = {name: (low, high) for name, low, high in (interval(word) for word in words if "=" in word)}
+    assert list(ranges) == ["pc1", "pc3"]
+    columns = dict(zip(("pc1", "pc2", "pc3"), report_data.landscape.coordinates.T))
+    inside = [(columns[name] >= low) & (columns[name] <= high) for name, (low, high) in ranges.items()]
+    assert int(count.replace(",", "")) == np.logical_and(*inside).sum() > 10
+    assert of == "3,000"
+    page.get_by_role("button", name="PC 2 and 3").click()
+    assert not said.is_visible()
 
 
 def test_sheets_change_between_projections_and_slices(page):

@@ -110,7 +110,8 @@ class ValidationShown:
 class ReportData:
     """Everything a page shows; what is absent is left out of the page with a sentence.
 
-    ``facts`` (name, value) rows of what was run; ``log`` rows of log.jsonl; ``estimates`` arrays of estimates.npz;
+    ``run`` the folder, for commands that name it; ``facts`` (name, value) rows of what was run; ``log`` rows of
+    log.jsonl; ``estimates`` arrays of estimates.npz;
     ``micrograph`` and ``defocus`` (Å) per particle; ``maps`` consensus and half maps; ``states`` maps at cluster
     centres; ``motions`` maps along paths, the first shown first; ``matrices`` how alike every two maps of a family are,
     by name; ``validation`` what the halves of the data say of each
@@ -119,6 +120,7 @@ class ReportData:
     """
 
     title: str
+    run: str = "RUN"
     summary: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     figures: tuple[Figure, ...] = ()

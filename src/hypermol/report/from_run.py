@@ -49,6 +49,7 @@ def report_of(run: Run) -> ReportData:
     first = None if particles is None else particles.first_image
     return ReportData(
         title=f"{run_method(run).name} on {Path(config['input']['particles']).name}",
+        run=str(run.path),
         facts=_facts(run, config, log),
         figures=tuple(_figure(label, entry) for label, entry in run.metrics().items()),
         log=log,

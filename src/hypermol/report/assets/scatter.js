@@ -64,8 +64,29 @@ hypermol.scatter = (function () {
       };
     }
 
-    const draw = () => Plotly.react(place, traces(), layout(), hypermol.charts.config);
-    Plotly.newPlot(place, traces(), layout(), hypermol.charts.config);
+    // the command that keeps the particles in a box that was drawn
+    function selected(box) {
+      const said = root.querySelector("[data-selected]");
+      said.hidden = !(box && box.range);
+      if (said.hidden) return;
+      const { x, y } = axes(now.view);
+      const conditions = now.view.within.map((name, i) => {
+        const ends = [...(i === 0 ? box.range.x : box.range.y)].sort((a, b) => a - b).map((end) => Number(end.toPrecision(4)));
+        return { name, ends, values: i === 0 ? x : y };
+      });
+      const inside = (i) => conditions.every(({ ends, values }) => values[i] >= ends[0] && values[i] <= ends[1]);
+      let count = 0;
+      for (let i = 0; i < x.length; i++) count += inside(i);
+      const code = document.createElement("code");
+      code.textContent = `hypermol select ${landscape.run} ${conditions.map(({ name, ends }) => `--within ${name}=${ends.join(":")}`).join(" ")} -o selected.star`;
+      said.replaceChildren(`${count.toLocaleString("en")} of the ${x.length.toLocaleString("en")} points: `, code);
+    }
+
+    const config = { ...hypermol.charts.config, modeBarButtons: [["zoom2d", "pan2d", "select2d", "resetScale2d", "toImage"]] };
+    const draw = () => { selected(null); Plotly.react(place, traces(), { ...layout(), selections: [] }, config); };
+    Plotly.newPlot(place, traces(), layout(), config);
+    place.on("plotly_selected", selected);
+    place.on("plotly_deselect", () => selected(null));
     legend(root, now.colour, landscape.palette);
     hypermol.choice(root, "view", (name) => { now.view = landscape.views.find((view) => view.name === name); draw(); });
     hypermol.choice(root, "colour-by", (name) => {

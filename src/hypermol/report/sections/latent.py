@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def landscape_section(data: ReportData) -> Section | None:
     colours = _colours(data, landscape)
     body = (
         f'{_controls(views, colours)}<div class="chart tall" data-scatter></div>'
+        '<p class="selected" data-selected hidden></p>'
         f'<div class="legend" data-legend></div><p class="note">{text(_caption(landscape, len(rows)))}</p>'
         f"{sentences}{_tables(landscape)}"
     )
@@ -45,6 +47,7 @@ def _controls(views: list[dict[str, Any]], colours: list[dict[str, Any]]) -> str
 
 def _caption(landscape: Landscape, shown: int) -> str:
     caption = "Numbers mark the cluster centres; hover for the particle. Zoom by dragging, double-click to go back."
+    caption += " A box drawn with the selection tool gives the command that writes the particles in it."
     if shown < landscape.kmeans.considered:
         caption = f"{shown:,} of {landscape.kmeans.considered:,} particles shown. {caption}"
     if landscape.z.shape[1] == 1:
@@ -73,7 +76,7 @@ def _views(landscape: Landscape) -> list[dict[str, Any]]:
         f"principal component {number + 1} ({percent(share)} of the variance)" for number, share in enumerate(ratio)
     ]
     if len(ratio) == 1:
-        return [{"name": "z", "title": "z", "columns": [0, -1], "labels": ["z (centred)", ""]}]
+        return [{"name": "z", "title": "z", "columns": [0, -1], "labels": ["z (centred)", ""], "within": ["pc1"]}]
     pairs = [(0, 1)] + ([(0, 2), (1, 2)] if len(ratio) > 2 else [])
     views = [
         {
@@ -81,11 +84,13 @@ def _views(landscape: Landscape) -> list[dict[str, Any]]:
             "title": f"PC {a + 1} and {b + 1}",
             "columns": [a, b],
             "labels": [names[a], names[b]],
+            "within": [f"pc{a + 1}", f"pc{b + 1}"],
         }
         for a, b in pairs
     ]
     if landscape.embedding is not None:
-        views.append({"name": "umap", "title": "UMAP", "columns": "umap", "labels": ["UMAP 1", "UMAP 2"]})
+        umap = {"name": "umap", "title": "UMAP", "columns": "umap", "labels": ["UMAP 1", "UMAP 2"]}
+        views.append({**umap, "within": ["umap1", "umap2"]})
     return views
 
 
@@ -135,6 +140,7 @@ def _payload(
 ) -> dict[str, Any]:
     shown = landscape.coordinates[rows, :3].astype(np.float32)
     payload: dict[str, Any] = {
+        "run": shlex.quote(data.run),
         "particle": packed(rows.astype(np.int32)),
         "coordinates": packed(shown.T),
         "views": views,
