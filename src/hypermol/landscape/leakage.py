@@ -207,7 +207,7 @@ def _nats(told: MutualInformation) -> tuple[float, float, float]:
 
 def _with_information(name: str, told: MutualInformation, verdict: str, sentence: str) -> tuple[str, str]:
     """The verdict and sentence of both measures: that of prediction, unless mutual information sees more."""
-    figure = f"{told.nats:.2f} ± {max(told.chance_spread, 0.01):.2f} nats, by chance {told.chance:.2f}"
+    figure = f"{told.nats:z.2f} ± {max(told.chance_spread, 0.01):.2f} nats, by chance {told.chance:z.2f}"
     seen = told.sigmas > SIGNIFICANT and told.explained >= NEGLIGIBLE
     found = "none" if not seen else ("clear" if told.explained >= CLEAR else "slight")
     if _ORDER.index(found) <= _ORDER.index(verdict):

@@ -98,12 +98,12 @@ def pose_in_z(z: Float[np.ndarray, "n d"], rotation: Float[np.ndarray, "n 3 3"])
     some = usable[np.random.default_rng(0).permutation(len(usable))[:COMPARED]]
     values = (z[some] - z[some].mean(0)) / np.maximum(z[some].std(0), 1e-9)
     told = mutual_information(rotation[some].reshape(len(some), 9).astype(np.float64), values.astype(np.float64))
-    how = f"of z and the pose of {told.particles} particles, by nearest neighbours; by chance {told.chance:.2f} nats"
+    how = f"of z and the pose of {told.particles} particles, by nearest neighbours; by chance {told.chance:z.2f} nats"
     figure = {"pose_z_information": {"value": told.nats, "unit": "nats", "how": how}}
     if told.sigmas < SIGMAS or told.explained < TOLD:
         return None, figure
     return (
-        f"z carries the pose: their mutual information is {told.nats:.2f} nats ({told.chance:.2f} by chance), as much "
+        f"z carries the pose: their mutual information is {told.nats:z.2f} nats ({told.chance:z.2f} by chance), as much "
         f"as of normal variables with R² = {told.explained:.2f}, so that a part of the landscape is no motion; try a "
         "smaller z_dim, --set objective.beta=1, a price on it where an encoder gives z (--set independence=100), or "
         "better poses (-m refine, then z at these)"
