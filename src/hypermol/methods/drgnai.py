@@ -20,7 +20,7 @@ DRGNAI = Composition(
         Training("random poses", passes=1, batch_size=16, divergence_weight=Z_SILENT),
         Search("consensus search", 12, 0, band_end=0.6, clusters=1, divergence_weight=Z_SILENT),
         Search("search", 4, 0, search_batch=64, band_start=0.6),
-        Continued("gradient", passes=15, fresh=False, poses_move=True, cooling=0.4),
+        Continued("gradient", passes=30, fresh=False, poses_move=True, march_start=0.3, march_end=0.5, cooling=0.4),
     ),
     microbatch=256,
 )
