@@ -104,9 +104,9 @@ def pose_in_z(z: Float[np.ndarray, "n d"], rotation: Float[np.ndarray, "n 3 3"])
         return None, figure
     return (
         f"z carries the pose: their mutual information is {told.nats:z.2f} nats ({told.chance:z.2f} by chance), as "
-        f"much as of normal variables with R² = {told.explained:.2f}, so that a part of the landscape is no motion; try "
-        "a smaller z_dim, --set objective.beta=1, a price on it where an encoder gives z (--set independence=100), or "
-        "better poses (-m refine, then z at these)"
+        f"much as of normal variables with R² = {told.explained:.2f}, so that a part of the landscape is no motion; "
+        "try a smaller z_dim, --set objective.beta=1, a price on it where an encoder gives z (--set independence=100), "
+        "or better poses (-m refine, then z at these)"
     ), figure
 
 
