@@ -65,8 +65,8 @@ def select(
         keep &= _outliers(opened)
     if cluster is not None:
         keep &= _in_clusters(opened, cluster, density)
-    for condition in within or ():
-        keep &= _within(opened, condition)
+    if within:
+        keep &= _within(opened, within)
     indices = np.flatnonzero(~keep if invert else keep)
     if len(indices) == 0:
         raise ConfigError("this selection keeps no particle at all; nothing was written")
@@ -100,14 +100,18 @@ def _in_clusters(run: Run, text: str, density: bool) -> np.ndarray:
     return np.isin(clusters.label, numbers(text, clusters.count, "cluster"))
 
 
-def _within(run: Run, condition: str) -> np.ndarray:
-    """Which particles have a number between two others, [N] boolean; those that have no such number do not."""
-    name, low, high = interval(condition)
-    known = _numbers_of_particles(run)
-    if name not in known:
-        more = "" if run.landscape.exists() else "; `hypermol analyze` adds pc1, pc2, … and umap1, umap2"
-        raise ConfigError(f"{run.path} has no {name!r} per particle, but {', '.join(known)}{more}")
-    return (known[name] >= low) & (known[name] <= high)
+def _within(run: Run, conditions: list[str]) -> np.ndarray:
+    """Which particles have a number between two others, by every condition, [N] boolean; those that have no such
+    number do not."""
+    import numpy as np
+
+    known, inside = _numbers_of_particles(run), []
+    for name, low, high in map(interval, conditions):
+        if name not in known:
+            more = "" if run.landscape.exists() else "; `hypermol analyze` adds pc1, pc2, … and umap1, umap2"
+            raise ConfigError(f"{run.path} has no {name!r} per particle, but {', '.join(known)}{more}")
+        inside.append((known[name] >= low) & (known[name] <= high))
+    return np.all(inside, axis=0)
 
 
 def _numbers_of_particles(run: Run) -> dict[str, np.ndarray]:
