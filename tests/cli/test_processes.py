@@ -78,15 +78,18 @@ def straight(made: Path) -> Path:
 
 
 def test_stopped_filled_and_resumed(made: Path, straight: Path, tmp_path: Path) -> None:
-    """SIGTERM, then a disk that fills (a real limit on file sizes) while the next checkpoint is written, then on to
-    the end: the same estimates as in a run that nothing happened to."""
+    """A second job in the same folder, SIGTERM, then a disk that fills (a real limit on file sizes) while the next
+    checkpoint is written, then on to the end: the same estimates as in a run that nothing happened to."""
     run = tmp_path / "run"
     process = start(*NEURAL, made / "particles.star", "-o", run, *settings(*LONG))
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("train 3/"):
+            said = refused("train", "--resume", run)
             process.send_signal(signal.SIGTERM)
             break
+    assert f"process {process.pid} on " in said
+    assert "is working there already" in said
     status, said = ended(process)
     assert status == 1
     assert "stopping after this update" in said

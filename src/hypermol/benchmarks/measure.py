@@ -2,7 +2,8 @@
 
 Linux counts the memory of the process that starts a program as the program's own until it has been replaced, so that a
 small process of its own starts and waits for it: a reader with a large map in memory would else be measured instead.
-A program has a process group of its own, so that nothing that it started outlives it.
+A program has a process group of its own, so that nothing that it started outlives it, and it does not outlive a
+measurement that was killed.
 """
 
 from __future__ import annotations
@@ -20,22 +21,20 @@ from hypermol.errors import ConfigError, HypermolError
 LAUNCHER = """
 import json, os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-log, seconds, command = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
+asked_by, log, seconds, command = int(sys.argv[1]), sys.argv[2], float(sys.argv[3]), sys.argv[4:]
 began = time.monotonic()
 with open(log, "ab") as stream:
     process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
-    stopped = False
+    found, stopped = 0, False
     try:
-        while seconds and time.monotonic() - began < seconds:
-            found, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if found:
-                break
-            time.sleep(0.05)
-        else:
-            if seconds:
+        while not found:
+            time.sleep(0.02)
+            if os.getppid() != asked_by:
+                sys.exit(143)
+            if seconds and time.monotonic() - began > seconds:
                 os.killpg(process.pid, signal.SIGKILL)
                 stopped = True
-            _, status, usage = os.wait4(process.pid, 0)
+            found, status, usage = os.wait4(process.pid, 0 if stopped else os.WNOHANG)
     finally:
         try:
             os.killpg(process.pid, signal.SIGKILL)  # whatever it has left running
@@ -93,7 +92,7 @@ def measured(
     Raises ProgramFailed with the end of its output, and with what it cost, when it fails or takes too long.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(log.resolve()), str(limit_seconds)]
+    launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), str(log.resolve()), str(limit_seconds)]
     words = [str(part) for part in command]
     told = {**os.environ, **(environment or {})}
     with subprocess.Popen(

@@ -28,7 +28,7 @@ from hypermol.methods.train import save_estimates
 from hypermol.methods.unlike import Alike
 from hypermol.methods.unseen import Unseen, fit_rows, unseen_of
 from hypermol.particles import ImageSource, Preparation
-from hypermol.runs import WARNING, Run, refuse_existing
+from hypermol.runs import WARNING, Run, occupied, refuse_existing
 
 BATCH = 256
 POINTS = 1 << 19
@@ -79,11 +79,13 @@ def infer(
             config = {"input": given.to_config(particles), "preparation": _plain(preparation), "inferred": told}
             Run.create(out, {**source_run.config, **config})
         processes.barrier()
-        return _Inference(Run.open(out), source_run, unseen, state, source, conduct, processes).run()
+        with occupied(Path(out), processes.first):
+            return _Inference(Run.open(out), source_run, unseen, state, source, conduct, processes).run()
 
 
 def resume_inference(path: Path | str, conduct: Conduct | None = None) -> Run:
-    """Continue one that was interrupted; a finished one is returned as it is. Raises ConfigError for another run."""
+    """Continue one that was interrupted; a finished one is returned as it is. Raises ConfigError for another run, and
+    where another process is working on it."""
     run, conduct = Run.open(path), conduct or Conduct()
     if "inferred" not in run.config:
         raise ConfigError(f"{path} was not made by `hypermol infer`; continue it with `hypermol train --resume {path}`")
@@ -92,7 +94,7 @@ def resume_inference(path: Path | str, conduct: Conduct | None = None) -> Run:
     device, why = chosen_device(conduct.device)
     source_run = Run.open(run.config["inferred"]["from"])
     unseen, state = unseen_of(source_run, device, int(run.config["inferred"]["z_steps"]))
-    with Processes.join(device) as processes:
+    with Processes.join(device) as processes, occupied(run.path, processes.first):
         prepared = run_preparation(run)
         source = ImageSource(run_particles(run), prepared, memory_limit_bytes=conduct.memory_limit, device=device)
         introduce(source, why, conduct, processes, every_pixel=False)

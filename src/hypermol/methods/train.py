@@ -19,7 +19,7 @@ from hypermol.methods.method import Results
 from hypermol.methods.pose_findings import pose_in_z
 from hypermol.methods.record import optics_found, run_config, run_method, run_particles, run_preparation
 from hypermol.particles import Particles, Preparation, check_preparation, write_posed
-from hypermol.runs import WARNING, Run, refuse_existing
+from hypermol.runs import WARNING, Run, occupied, refuse_existing
 
 
 def train(
@@ -60,13 +60,14 @@ def train(
         if processes.first:
             Run.create(out, run_config(seed, method, given.to_config(particles), preparation))
         processes.barrier()
-        return _work(Run.open(out), job, seed, conduct)
+        with occupied(Path(out), processes.first):
+            return _work(Run.open(out), job, seed, conduct)
 
 
 def resume(path: Path | str, conduct: Conduct | None = None) -> Run:
     """Continue an interrupted run; a finished one is returned as it is.
 
-    Raises ConfigError when the input file has changed since.
+    Raises ConfigError when the input file has changed since, or another process is working on the run.
     """
     run, conduct = Run.open(path), conduct or Conduct()
     if run.finished:
@@ -74,7 +75,7 @@ def resume(path: Path | str, conduct: Conduct | None = None) -> Run:
     if "inferred" in run.config:
         raise ConfigError(f"{path} is an inference by another run; continue it with `hypermol infer --resume {path}`")
     particles, method, seed = run_particles(run), run_method(run), run.config["seed"]
-    with Processes.join(choose_device(conduct.device)[0]) as processes:
+    with Processes.join(choose_device(conduct.device)[0]) as processes, occupied(run.path, processes.first):
         job = make_ready(particles, method, run_preparation(run), seed, conduct, processes, every_pixel=False)
         return _work(run, job, seed, conduct)
 

@@ -19,7 +19,7 @@ from hypermol.methods.context import build_context
 from hypermol.methods.job import Job, reading_progress
 from hypermol.methods.record import run_config, run_preparation
 from hypermol.particles import ImageSource, Particles, Preparation
-from hypermol.runs import Run
+from hypermol.runs import Run, occupied
 from hypermol.validation.noise_images import NoiseSource
 
 FEWEST = 20
@@ -109,21 +109,21 @@ def run_piece(whole: Whole, piece: Piece, folder: Path, conduct: Conduct) -> Run
     if run.finished:
         return run
     device, _ = choose_device(conduct.device)
-    source = piece_source(whole, piece, conduct)
-    source.load_all(reading_progress(conduct))
-    context = build_context(source, piece.seed, getattr(piece.method, "precision", "float32") == "bfloat16")
-    with Processes.join(device) as processes:
+    with Processes.join(device) as processes, occupied(path, processes.first):
+        source = piece_source(whole, piece, conduct)
+        source.load_all(reading_progress(conduct))
+        context = build_context(source, piece.seed, getattr(piece.method, "precision", "float32") == "bfloat16")
         program = piece.method.program(context)
         job = Job(source.particles, source, piece.method, context, program, device, processes)
         state = job.loop(RunStore(run), piece.seed, conduct).run()
-    results = piece.method.results(state, context)
-    rows = whole.rows(piece.half)
-    if results.estimates:
-        run.save_estimates({"particle": rows, **results.estimates})
-    run.volumes.mkdir(exist_ok=True)
-    for name, volume in results.maps.items():
-        write_map(run.volumes / f"{name}.mrc", volume, source.pixel_size)
-    run.append_log({"event": "finished", "particles": state.clock.images})
+        results = piece.method.results(state, context)
+        rows = whole.rows(piece.half)
+        if results.estimates:
+            run.save_estimates({"particle": rows, **results.estimates})
+        run.volumes.mkdir(exist_ok=True)
+        for name, volume in results.maps.items():
+            write_map(run.volumes / f"{name}.mrc", volume, source.pixel_size)
+        run.append_log({"event": "finished", "particles": state.clock.images})
     return run
 
 
