@@ -65,7 +65,7 @@ bench-fast-engine: $(VENV)/.ready
 bench-abinitio: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.ab_initio
 
-# The start by moments beside random ones: ten seeds, on 32 px images that are centred and that are not.
+# The start by moments beside random ones: ten seeds, on centred images of 32 px.
 bench-moments: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.moments_start
 
