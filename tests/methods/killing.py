@@ -1,6 +1,7 @@
 """python killing.py STAR FOLDER: jobs (JSON, one a line) on stdin; each runs in a fork of this warm process.
 
-A job names a method, its settings, and the number of the event at which the process kills itself; -1: never.
+A job names a method, its settings, and the number of the event at which the process kills itself. A run that is there
+already goes on.
 """
 
 import json
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from hypermol.methods import Conduct, configured, find_method, train
+from hypermol.methods import Conduct, configured, find_method, resume, train
 
 
 def main(star: Path, folder: Path) -> None:
@@ -34,8 +35,11 @@ def run(star: Path, out: Path, job: dict) -> None:
         if events == job["at"]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    method = configured(find_method(job["method"]), job["settings"])
-    train(star, method, out, seed=7, conduct=Conduct(checkpoint_seconds=0.0, report=report))
+    conduct = Conduct(checkpoint_seconds=0.0, report=report)
+    if out.exists():
+        resume(out, conduct)
+    else:
+        train(star, configured(find_method(job["method"]), job["settings"]), out, seed=7, conduct=conduct)
 
 
 if __name__ == "__main__":
