@@ -69,7 +69,7 @@ def test_a_mixture_is_recovered_better_than_by_a_histogram_or_a_smoothed_one():
     assert abs(found.value.sum() * found.cell - 1) < 1e-5
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_populations_of_70_20_and_10_percent(seed: int):
     z, _, random = mixture(seed)
     found, _ = density_of(z, random.uniform(0.2, 0.6, z.shape), random, samples=10, limit=2500)

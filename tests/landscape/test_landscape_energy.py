@@ -11,7 +11,7 @@ from hypermol.methods import configured, find_method, train
 from hypermol.simulation import Recipe, Truth, simulate
 
 
-@pytest.mark.parametrize(("method", "seed"), [("ppca", 3), ("covariance", 4)])
+@pytest.mark.parametrize(("method", "seed"), [("ppca", 3), pytest.param("covariance", 4, marks=pytest.mark.slow)])
 def test_populations_of_images_whose_hinge_has_three_positions(tmp_path, method: str, seed: int):
     recipe = Recipe.named("hinge", n=1200, box=24, snr=0.7, seed=seed, levels=3, populations=(0.7, 0.2, 0.1))
     simulate(recipe, tmp_path / "data")

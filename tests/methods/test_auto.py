@@ -14,7 +14,9 @@ from hypermol.simulation import Recipe, Truth, simulate
 SHARES = (0.7, 0.2, 0.1, 0, 0, 0, 0, 0, 0, 0)
 
 
-@pytest.fixture(scope="module", params=[0, 1, 2])
+@pytest.fixture(
+    scope="module", params=[0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
+)
 def uneven(request, tmp_path_factory):
     """Three states of 70, 20 and 10 %."""
     folder = tmp_path_factory.mktemp("auto")

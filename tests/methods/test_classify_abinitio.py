@@ -19,7 +19,7 @@ from hypermol.metrics import confusion, fsc, fsc_mean, pose_scores
 from hypermol.particles import Preparation, read_particles
 from hypermol.simulation import Recipe, Truth, simulate
 
-SHORT = {"search_passes": 1, "passes": 2, "joint_passes": 1, "kept": 6, "batch_size": 70}  # several batches in a pass
+SHORT = {"search_passes": 1, "passes": 2, "joint_passes": 1, "kept": 6, "batch_size": 100}  # several batches in a pass
 TWO = (0.65, 0.35, 0, 0, 0, 0, 0, 0, 0, 0)
 
 

@@ -126,6 +126,7 @@ def test_search_inference_and_likelihoods_see_the_same_noise(tmp_path: Path) -> 
     under; and the same of the run as it is read again, without its particles."""
     simulate(Recipe.named("linear1d", n=24, box=16, snr=0.5, seed=7), tmp_path / "data")
     settings = {"z_dim": 1, "volume.hidden": 16, "conformation.hidden": 16, "precision": "float32"}
+    settings |= {"pose.first_order": 1, "pose.last_order": 2}
     job = _job(tmp_path / "data" / "particles.star", "cryodrgn2", settings)
     state, batch = job.program.initialise(), job.source.load(torch.arange(24))
     state.tensors["model.misfit.left"] *= torch.rand(8, generator=torch.Generator().manual_seed(1))
