@@ -30,7 +30,7 @@ def occupied(path: Path, first: bool = True) -> Iterator[None]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except (BlockingIOError, PermissionError):  # some network file systems say the latter
             who = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
             raise ConfigError(
                 f"{path}: {who} is working there already; wait for it, or stop it (after SIGTERM it saves its state) "
