@@ -13,8 +13,6 @@ in the result file already are not run again.
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import time
 from functools import partial
 from pathlib import Path
@@ -24,7 +22,7 @@ import numpy as np
 import torch
 
 from hypermol.benchmarks.circumstances import ROOT, fill_rows
-from hypermol.benchmarks.measure import Cost, hypermol, simulated
+from hypermol.benchmarks.measure import Cost, method_words, simulated, trained
 from hypermol.engine import Draws, Processes
 from hypermol.maps import align_maps, read_map
 from hypermol.methods import Conduct, configured, find_method, trained_encoder
@@ -92,23 +90,9 @@ def _data(chosen: argparse.Namespace, recipe: str, seed: int, settings: list[str
 
 
 def _train(method: str, data: Path, run: Path, seed: int, settings: dict[str, Any]) -> Cost:
-    """Train, or go on where an earlier call was interrupted (the cost is then that of the rest). The cost of a run that
-    has finished lies beside it."""
-    kept = run.with_suffix(".cost.json")
-    if run.exists() and Run.open(run).finished:
-        return Cost(**json.loads(kept.read_text())) if kept.exists() else Cost()
-    if run.exists():
-        cost = hypermol(["train", "--resume", run], run.with_suffix(".log"))
-    else:
-        words = [part for key, value in settings.items() for part in ("--set", f"{key}={_said(value)}")]
-        command: list[str | Path] = ["train", data / "particles.star", "-m", method, "-o", run, "--set", f"seed={seed}"]
-        cost = hypermol([*command, *words], run.with_suffix(".log"))
-    kept.write_text(json.dumps(dataclasses.asdict(cost)))
-    return cost
-
-
-def _said(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    said = {key: str(value).lower() if isinstance(value, bool) else value for key, value in settings.items()}
+    given = ",".join(f"{key}={value}" for key, value in said.items())
+    return trained(run, data / "particles.star", method_words(f"{method}:{given}", seed))
 
 
 def _symmetrised(chosen: argparse.Namespace, seed: int) -> dict[str, Any]:

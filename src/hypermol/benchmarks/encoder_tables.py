@@ -25,7 +25,7 @@ import numpy as np
 from hypermol.benchmarks.answer import Answer, answer_of
 from hypermol.benchmarks.circumstances import ROOT, fill_rows
 from hypermol.benchmarks.given import Given
-from hypermol.benchmarks.measure import Cost, hypermol, method_words
+from hypermol.benchmarks.measure import hypermol, method_words, trained
 from hypermol.benchmarks.problem import find_problem
 from hypermol.benchmarks.scoring import score
 from hypermol.maps import align_maps
@@ -68,7 +68,7 @@ def _row(chosen: argparse.Namespace, problem: str, method: str, seed: int) -> di
     own = _data(problem, folder / "data", seed, chosen.n, chosen.box)
     other = _data(problem, folder / "unseen", UNSEEN_SEED + seed, own.count // 5, chosen.box)
     run = folder / "".join(letter if letter.isalnum() else "-" for letter in method)
-    cost = _train(own.folder / "particles.star", method, run, seed, chosen.device)
+    cost = trained(run, own.folder / "particles.star", method_words(method, seed), chosen.device)
     answer = answer_of(Run.open(run), HIDDEN)
     row: dict[str, Any] = {**cost.row(), "figures": {**_figures(own, answer), **_means(own, answer)}}
     row["resolution_px_of_states"] = _states(own, answer)
@@ -94,13 +94,6 @@ def _data(problem: str, folder: Path, seed: int, count: int | None, box: int) ->
         sized = dataclasses.replace(recipe, n=count or recipe.n, box=box, pixel_size=extent / box)
         simulate(sized, folder)
     return Truth.load(folder)
-
-
-def _train(star: Path, method: str, run: Path, seed: int, device: str) -> Cost:
-    log = run.with_suffix(".log")
-    if run.exists():
-        return Cost() if Run.open(run).finished else hypermol(["train", "--resume", run, "--device", device], log)
-    return hypermol(["train", star, "-o", run, "--device", device, *method_words(method, seed)], log)
 
 
 def _figures(truth: Truth, answer: Answer) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hypermol.errors import ConfigError, HypermolError
+from hypermol.runs import Run
 
 LAUNCHER = """
 import json, os, signal, subprocess, sys, time
@@ -123,6 +124,19 @@ def hypermol(
 ) -> Cost:
     """``measured`` of this package's own command line, by the same Python."""
     return measured([sys.executable, "-m", "hypermol", *arguments], log, environment, limit_seconds)
+
+
+def trained(run: Path, star: Path, words: Sequence[str], device: str = "auto") -> Cost:
+    """What the training of ``run`` costs, by ``words`` (see ``method_words``). It begins, or goes on where an earlier
+    call was stopped: the cost is then that of the rest. Of one that has ended, the cost was kept beside it."""
+    kept, log = run.with_name(f"{run.name}.cost.json"), run.with_name(f"{run.name}.log")
+    begun = (run / "config.toml").exists()
+    if begun and Run.open(run).finished:
+        return Cost(**json.loads(kept.read_text())) if kept.exists() else Cost()
+    command: list[str | Path] = ["train", "--resume", run] if begun else ["train", star, "-o", run, *words]
+    cost = hypermol([*command, "--device", device], log)
+    kept.write_text(json.dumps(dataclasses.asdict(cost)))
+    return cost
 
 
 def method_words(method: str, seed: int) -> list[str]:

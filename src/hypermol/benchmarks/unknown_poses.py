@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from hypermol.benchmarks.circumstances import ROOT, fill_rows
-from hypermol.benchmarks.measure import free_folder, hypermol, method_words, simulated
+from hypermol.benchmarks.measure import free_folder, method_words, simulated, trained
 from hypermol.maps import MapAlignment, align_maps, refine_alignment
 from hypermol.methods import rebuild
 from hypermol.metrics import fsc, gain, pose_scores, resolution
@@ -77,12 +77,9 @@ def _row(chosen: argparse.Namespace, name: str, method: str, seed: int) -> dict[
     particles, snr = chosen.n // 2 if chosen.tilts else chosen.n, 0.1 if chosen.noisy else float("inf")
     data = simulated(name, folder / "data", particles, chosen.box, snr, seed, settings)
     run = folder / method.replace(":", "-").replace(",", "-")
-    if resumed := chosen.resume and run.exists():
-        command: list[str | Path] = ["train", "--resume", run]
-    else:
-        run = free_folder(run)
-        command = ["train", data / "particles.star", "-o", run, *method_words(method, seed)]
-    cost = hypermol(command, run.with_name(f"{run.name}.log"))
+    run = run if chosen.resume else free_folder(run)
+    resumed = run.exists() and not Run.open(run).finished
+    cost = trained(run, data / "particles.star", method_words(method, seed))
     row = {**cost.row(), **compared(Run.open(run), Truth.load(data), chosen.particles)}
     if resumed:  # what this call cost is not all of it
         passes = [event.get("seconds", 0) for event in Run.open(run).log() if event["event"] == "pass"]
