@@ -1,6 +1,7 @@
 """Every command on a small set, as a user would call it."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -490,3 +491,11 @@ def test_a_single_particle(made: Path, trained: Path, tmp_path: Path) -> None:
     for method in ("backprojection", "auto"):
         refused("train", star, *options, "-m", method, "-o", tmp_path / method, words=["half set"])
     assert not (tmp_path / "other").exists()
+
+
+def test_commands_that_are_proposed_can_be_pasted(made: Path, tmp_path: Path) -> None:
+    run = tmp_path / "my run"
+    said = done("train", made / "particles.star", "-m", "backprojection", "-o", run).out
+    assert shlex.split(said.split("next: ")[1]) == ["hypermol", "report", str(run)]
+    again = refused("train", made / "particles.star", "-m", "backprojection", "-o", run)
+    assert f"--resume '{run}'" in again

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hypermol.cli.options import Device, RunFolder
+from hypermol.shell import quoted
 
 
 def analyze(
@@ -55,4 +56,4 @@ def analyze(
     for note in (*landscape.notes, *landscape.leakage_notes):
         say(note)
     say(f"landscape: {opened.landscape}")
-    say(f"next: hypermol report {run}; hypermol select {run} --cluster 0 -o cluster0.star")
+    say(f"next: hypermol report {quoted(run)}; hypermol select {quoted(run)} --cluster 0 -o cluster0.star")

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hypermol.cli.options import Device
+from hypermol.shell import quoted
 
 PARTICLES, BOX, SNR = 5000, 32, 0.5
 
@@ -43,7 +44,9 @@ def demo(
         train(resume=run, device=device)
     else:
         options = f"--set seed={seed}"
-        say(f"\n== 2/5 learning the motion: hypermol train {data / 'particles.star'} -o {run} {options}")
+        say(
+            f"\n== 2/5 learning the motion: hypermol train {quoted(data / 'particles.star')} -o {quoted(run)} {options}"
+        )
         train(data / "particles.star", out=run, settings=(f"seed={seed}",), device=device)
     say("\n== 3/5 the landscape of conformations")
     analyze(run, clusters=6, points=12, device=device)

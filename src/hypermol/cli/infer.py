@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from hypermol.cli.options import Ctf, DataDir, Device, MemoryGb, Passthrough, PixelSize, Poses, memory_bytes
 from hypermol.errors import ConfigError
+from hypermol.shell import quoted
 
 if TYPE_CHECKING:
     from hypermol.methods import Conduct
@@ -98,8 +99,8 @@ def _with_hint(error: Exception, folder: Path) -> Exception:
 
 def _next_step(run: Run) -> str:
     found = run.estimates()
-    steps = [f"hypermol analyze {run.path}"] if "z" in found else []
+    steps = [f"hypermol analyze {quoted(run.path)}"] if "z" in found else []
     if "outlier" in found and found["outlier"].any():
         suffix = Path(run.config["input"]["particles"]).suffix
-        steps.append(f"hypermol select {run.path} --outliers --invert -o kept{suffix}")
-    return "; ".join([*steps, f"hypermol report {run.path}"])
+        steps.append(f"hypermol select {quoted(run.path)} --outliers --invert -o kept{suffix}")
+    return "; ".join([*steps, f"hypermol report {quoted(run.path)}"])

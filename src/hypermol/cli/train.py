@@ -24,6 +24,7 @@ from hypermol.cli.options import (
     parse_settings,
 )
 from hypermol.errors import ConfigError, HypermolError
+from hypermol.shell import quoted
 
 if TYPE_CHECKING:
     from hypermol.methods import Conduct
@@ -101,7 +102,7 @@ def _figures(run: Run) -> list[str]:
 
 def _next_step(run: Run) -> str:
     has_z = (run.path / "estimates.npz").exists() and "z" in run.estimates()
-    return (f"hypermol analyze {run.path}; " if has_z else "") + f"hypermol report {run.path}"
+    return (f"hypermol analyze {quoted(run.path)}; " if has_z else "") + f"hypermol report {quoted(run.path)}"
 
 
 def _begin(
@@ -139,7 +140,11 @@ def with_hint(error: Exception, folder: Path, command: str = "train") -> Excepti
     from hypermol.engine import InterruptedRun
 
     begun = (folder / "config.toml").exists()
-    way = f"continue with: hypermol {command} --resume {folder}" if begun else "no run folder was made; begin again"
+    way = (
+        f"continue with: hypermol {command} --resume {quoted(folder)}"
+        if begun
+        else "no run folder was made; begin again"
+    )
     if isinstance(error, InterruptedRun):
         return InterruptedRun(f"stopped as asked; {way}")
     if isinstance(error, OSError) and error.errno in FULL:

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from hypermol.cli.options import Device, MemoryGb, RunFolder, memory_bytes, parse_settings
 from hypermol.errors import ConfigError
+from hypermol.shell import quoted
 
 if TYPE_CHECKING:
     from hypermol.runs import Run
@@ -70,7 +71,7 @@ def validate(
     for line in (*found["verdict"], *_more(found)):
         say(line)
     say(f"done in {duration(time.monotonic() - began)}: {Run(run).path / 'validation'}")
-    say(f"next: hypermol report {run}")
+    say(f"next: hypermol report {quoted(run)}")
 
 
 def _finished(path: Path) -> Run:
@@ -78,7 +79,7 @@ def _finished(path: Path) -> Run:
 
     run = Run.open(path)
     if not run.finished:
-        raise ConfigError(f"{path} has not finished; continue it with `hypermol train --resume {path}`")
+        raise ConfigError(f"{path} has not finished; continue it with `hypermol train --resume {quoted(path)}`")
     return run
 
 
@@ -98,7 +99,7 @@ def _with_hint(error: Exception, run: Path) -> Exception:
     from hypermol.engine import InterruptedRun
 
     if isinstance(error, InterruptedRun):
-        return InterruptedRun(f"stopped as asked; the same command goes on: hypermol validate {run}")
+        return InterruptedRun(f"stopped as asked; the same command goes on: hypermol validate {quoted(run)}")
     return error
 
 

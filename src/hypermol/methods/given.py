@@ -10,6 +10,7 @@ from typing import Any
 from hypermol.errors import ConfigError
 from hypermol.particles import Particles, images_fingerprint, read_particles
 from hypermol.runs import fingerprint
+from hypermol.shell import quoted
 
 _PLACES = ("particles", "datadir", "passthrough", "poses", "ctf")
 
@@ -99,7 +100,7 @@ class Given:
             if not path.exists():
                 raise ConfigError(
                     f"{path}: the particles of {run} are no longer there; put the file back, or say where it is now: "
-                    f"`hypermol relocate {run} --particles FILE`"
+                    f"`hypermol relocate {quoted(run)} --particles FILE`"
                 )
         if self.fingerprint() != known:
             names = " or ".join(map(str, self._files))

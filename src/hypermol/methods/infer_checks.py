@@ -16,6 +16,7 @@ from hypermol.methods.record import finds_poses, run_method, run_preparation
 from hypermol.methods.unseen import fit_rows
 from hypermol.particles import ImageSource, Particles, Preparation
 from hypermol.runs import Run
+from hypermol.shell import quoted
 
 LOOKED_AT = 400
 PLAIN = 0.5  # of the signal expected, by another convention: less proves nothing
@@ -29,11 +30,11 @@ def require_alike(particles: Particles, own: Particles | None, run: Run, state: 
     their files are still there. Raises ConfigError that says what does not fit, and what to do."""
     method = run_method(run)
     if not finds_poses(method) and not particles.has_poses:
-        reference = run.volumes / "consensus.mrc"
+        reference = quoted(run.volumes / "consensus.mrc")
         raise ConfigError(
             f"{particles.path} has no poses, and {method.name} infers none; poses in the frame of this run are found "
-            f"by `hypermol train {particles.path} -m refine --set reference={reference} -o POSED`, then "
-            f"`hypermol infer {run.path} POSED/particles{particles.path.suffix} -o OUT`"
+            f"by `hypermol train {quoted(particles.path)} -m refine --set reference={reference} -o POSED`, then "
+            f"`hypermol infer {quoted(run.path)} POSED/particles{particles.path.suffix} -o OUT`"
         )
     if own is not None and (own.ctf is None) != (particles.ctf is None):
         has, lacks = (own.path, particles.path) if particles.ctf is None else (particles.path, own.path)
@@ -78,19 +79,21 @@ def require_same_frame(volume: Any, z: np.ndarray | None, source: ImageSource, r
         why, cure = ALTERNATIVES[best - 1]
         raise ConventionError(
             f"{path}: {why}: the images agree with the maps of {run.path} {own:.2f} at the poses as they are, and "
-            f"{float(fit[best]):.2f} that way (1: as well as expected); {cure.format(path=path, suffix=path.suffix)}"
+            f"{float(fit[best]):.2f} that way (1: as well as expected); "
+            f"{cure.format(word=quoted(path), suffix=path.suffix)}"
         )
     if own > max(FAINT, CLEAR * float(error[0])):
         return None
+    reference = quoted(run.volumes / "consensus.mrc")
     return (
         f"at the poses given the images have little in common with the maps of {run.path} (fit {own:.2f} ± "
         f"{float(error[0]):.2f}, 1 is as expected): another molecule, or poses in another frame; poses in this one are "
-        f"found by `hypermol train {path} -m refine --set reference={run.volumes / 'consensus.mrc'} -o POSED`"
+        f"found by `hypermol train {quoted(path)} -m refine --set reference={reference} -o POSED`"
     )
 
 
 ALTERNATIVES = (
-    ("its poses are of the other hand", "`hypermol flip {path} -o flipped{suffix}` turns them, then infer that file"),
+    ("its poses are of the other hand", "`hypermol flip {word} -o flipped{suffix}` turns them, then infer that file"),
     ("its shifts have the opposite sign", "correct rlnOriginXAngst and rlnOriginYAngst (or alignments3D/shift)"),
 )
 

@@ -29,6 +29,7 @@ from hypermol.methods.unlike import Alike
 from hypermol.methods.unseen import Unseen, fit_rows, unseen_of
 from hypermol.particles import ImageSource, Preparation
 from hypermol.runs import WARNING, Run, occupied, refuse_existing
+from hypermol.shell import quoted
 
 BATCH = 256
 POINTS = 1 << 19
@@ -88,7 +89,9 @@ def resume_inference(path: Path | str, conduct: Conduct | None = None) -> Run:
     where another process is working on it."""
     run, conduct = Run.open(path), conduct or Conduct()
     if "inferred" not in run.config:
-        raise ConfigError(f"{path} was not made by `hypermol infer`; continue it with `hypermol train --resume {path}`")
+        raise ConfigError(
+            f"{path} was not made by `hypermol infer`; continue it with `hypermol train --resume {quoted(path)}`"
+        )
     if run.finished:
         return run
     device, why = chosen_device(conduct.device)

@@ -16,6 +16,7 @@ from hypermol.methods.catalogue import METHODS
 from hypermol.methods.given import Given
 from hypermol.particles import Particles, Preparation, optics_of
 from hypermol.runs import Run
+from hypermol.shell import quoted
 from hypermol.specs import from_dict, to_dict
 
 
@@ -41,7 +42,7 @@ def finished_state(run: Run) -> State:
     """What a run ended with, on the CPU. Raises ConfigError where it has not finished."""
     state = RunStore(run).latest() if run.finished else None
     if state is None:
-        raise ConfigError(f"{run.path} has not finished; continue it with `hypermol train --resume {run.path}`")
+        raise ConfigError(f"{run.path} has not finished; continue it with `hypermol train --resume {quoted(run.path)}`")
     return state
 
 
@@ -58,7 +59,7 @@ def run_particles(run: Run) -> Particles:
     try:
         return given.read()
     except DataError as error:  # they could be read when the run was started
-        moved = f"if the images have been moved: `hypermol relocate {run.path} --datadir FOLDER`"
+        moved = f"if the images have been moved: `hypermol relocate {quoted(run.path)} --datadir FOLDER`"
         raise type(error)(f"{error}\n{moved}") from None
 
 

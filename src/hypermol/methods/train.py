@@ -20,6 +20,7 @@ from hypermol.methods.pose_findings import pose_in_z
 from hypermol.methods.record import optics_found, run_config, run_method, run_particles, run_preparation
 from hypermol.particles import Particles, Preparation, check_preparation, write_posed
 from hypermol.runs import WARNING, Run, occupied, refuse_existing
+from hypermol.shell import quoted
 
 
 def train(
@@ -73,7 +74,9 @@ def resume(path: Path | str, conduct: Conduct | None = None) -> Run:
     if run.finished:
         return run
     if "inferred" in run.config:
-        raise ConfigError(f"{path} is an inference by another run; continue it with `hypermol infer --resume {path}`")
+        raise ConfigError(
+            f"{path} is an inference by another run; continue it with `hypermol infer --resume {quoted(path)}`"
+        )
     particles, method, seed = run_particles(run), run_method(run), run.config["seed"]
     with Processes.join(choose_device(conduct.device)[0]) as processes, occupied(run.path, processes.first):
         job = make_ready(particles, method, run_preparation(run), seed, conduct, processes, every_pixel=False)

@@ -20,6 +20,7 @@ from hypermol.report.from_validation import validation_of
 from hypermol.report.page import write_report
 from hypermol.report.series import series_of
 from hypermol.runs import WARNING, Run, in_words
+from hypermol.shell import quoted
 
 CURVES = {
     "corrected": ("corrected for the mask", 0.143),
@@ -96,7 +97,9 @@ def _landscape(
         absent.append("No landscape and no motion: this method gives one map for all particles.")
         return None, None, ()
     if not (run.landscape / "landscape.json").exists():
-        absent.append(f"No landscape and no motion yet: run `hypermol analyze {run.path}` and make the report again.")
+        absent.append(
+            f"No landscape and no motion yet: run `hypermol analyze {quoted(run.path)}` and make the report again."
+        )
         return None, None, ()
     landscape = load_landscape(run.landscape)
     sizes = landscape.kmeans.size
@@ -110,7 +113,9 @@ def _landscape(
         series = _series(folder, path.name, path.title, points, coordinates, path.notes)
         motions += [series] if series is not None and len(series.maps) == path.points else []
     if states is None or not motions:
-        absent.append(f"No maps along the landscape: `hypermol analyze {run.path}` (without --no-maps) makes them.")
+        absent.append(
+            f"No maps along the landscape: `hypermol analyze {quoted(run.path)}` (without --no-maps) makes them."
+        )
     return landscape, states, tuple(motions)
 
 
@@ -246,7 +251,7 @@ def _figure(label: str, entry: Mapping[str, Any]) -> Figure:
 def _warnings(run: Run, log: list[dict[str, Any]], particles: Particles | None) -> tuple[str, ...]:
     found = []
     if not run.finished:
-        found.append(f"This run has not finished; `hypermol train --resume {run.path}` continues it.")
+        found.append(f"This run has not finished; `hypermol train --resume {quoted(run.path)}` continues it.")
     skipped = [row for row in log if row.get("event") == "skipped"]
     if skipped:
         reasons = sorted({str(row.get("reason", "")) for row in skipped})

@@ -16,6 +16,7 @@ from hypermol.report.data import MapSeries, ValidationShown
 from hypermol.report.density import resample
 from hypermol.report.series import LARGEST
 from hypermol.runs import Run
+from hypermol.shell import quoted
 from hypermol.validation.validate import FORMAT
 
 PARTS = ("from half 1", "from half 2", "mean of both")
@@ -26,12 +27,16 @@ def validation_of(run: Run, absent: list[str]) -> ValidationShown | None:
     path = run.path / "validation" / "validation.json"
     if not path.exists():
         if run.finished:
-            absent.append(f"No validation: `hypermol validate {run.path}` says what of this reproduces between halves.")
+            absent.append(
+                f"No validation: `hypermol validate {quoted(run.path)}` says what of this reproduces between halves."
+            )
         return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        absent.append(f"The validation cannot be read ({path}: {error}); run `hypermol validate {run.path}` again.")
+        absent.append(
+            f"The validation cannot be read ({path}: {error}); run `hypermol validate {quoted(run.path)}` again."
+        )
         return None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         absent.append(f"The validation in {path} is of another format than {FORMAT}; run `hypermol validate` again.")

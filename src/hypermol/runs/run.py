@@ -17,6 +17,7 @@ from hypermol.arrays import read_npz
 from hypermol.atomic import is_unfinished, remove_unfinished, write_text, write_with
 from hypermol.errors import ConfigError, DataError
 from hypermol.plain import plain, read_json
+from hypermol.shell import quoted
 
 FORMAT = 1
 WARNING = "warning: "
@@ -138,7 +139,7 @@ class Run:
                 + (
                     "its method infers nothing per particle; `hypermol methods` says which do"
                     if self.finished
-                    else f"it has not finished; continue it with `hypermol train --resume {self.path}`"
+                    else f"it has not finished; continue it with `hypermol train --resume {quoted(self.path)}`"
                 )
             )
         return read_npz(path, self._write_again)
@@ -177,7 +178,7 @@ class Run:
     def _write_again(self) -> str:
         """What to do where a result is damaged: it follows from the newest checkpoint."""
         first = 'take the row "finished" out of its log.jsonl, and ' if self.finished else ""
-        return f"{first}`hypermol train --resume {self.path}` writes it again"
+        return f"{first}`hypermol train --resume {quoted(self.path)}` writes it again"
 
 
 def refuse_existing(path: Path | str) -> None:
@@ -185,7 +186,9 @@ def refuse_existing(path: Path | str) -> None:
     during ``Run.create`` leaves), or cannot be made at all."""
     path = Path(path)
     if path.is_dir() and (path / "config.toml").exists():
-        raise ConfigError(f"{path} already exists; continue it with `--resume {path}`, or give another folder with -o")
+        raise ConfigError(
+            f"{path} already exists; continue it with `--resume {quoted(path)}`, or give another folder with -o"
+        )
     if path.exists() and (not path.is_dir() or any(not is_unfinished(entry) for entry in path.iterdir())):
         raise ConfigError(f"{path} already exists and is not a run folder; give another folder with -o")
     parent = next(folder for folder in (path, *path.absolute().parents) if folder.exists())

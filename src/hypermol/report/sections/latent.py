@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from hypermol.report.charts import PALETTE
 from hypermol.report.data import Column, ReportData
 from hypermol.report.markup import Section, bullets, choice, data_table, fold, packed, percent, text
 from hypermol.shapes import Float, Int
+from hypermol.shell import quoted
 
 SHOWN = 20_000
 
@@ -140,7 +140,7 @@ def _payload(
 ) -> dict[str, Any]:
     shown = landscape.coordinates[rows, :3].astype(np.float32)
     payload: dict[str, Any] = {
-        "run": shlex.quote(data.run),
+        "run": quoted(data.run),
         "particle": packed(rows.astype(np.int32)),
         "coordinates": packed(shown.T),
         "views": views,

@@ -19,6 +19,7 @@ from hypermol.report.sections.validation_tables import (
     sensitivity_table,
     states_table,
 )
+from hypermol.shell import quoted
 
 AXES_NOTE = (
     "Left: how far the two halves agree on the change of the map along each axis of z, each from its own images and by "
@@ -126,7 +127,7 @@ def _models(found: Mapping[str, Any]) -> str:
 def _sensitivity(shown: ValidationShown) -> str:
     rows = shown.found.get("sensitivity") or ()
     if not rows:
-        words = f"Other seeds and settings were not tried: `hypermol validate {shown.run} --sensitivity` does."
+        words = f"Other seeds and settings were not tried: `hypermol validate {quoted(shown.run)} --sensitivity` does."
         return paragraph(words, "note")
     return f"<h3>Other seeds and settings</h3>{sensitivity_table(rows, shown.found)}"
 
