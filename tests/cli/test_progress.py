@@ -7,6 +7,7 @@ import pytest
 from hypermol.cli.options import memory_bytes
 from hypermol.cli.progress import Display, Reporter, Steps, conducted, duration
 from hypermol.cli.say import say, wrapped
+from hypermol.shell import quoted
 
 EVENT = {
     "event": "progress",
@@ -119,6 +120,16 @@ def test_words_are_wrapped_on_terminals_only(monkeypatch: pytest.MonkeyPatch) ->
     assert lines[0].strip() == f"{path}:"
     assert all(len(line) < 50 for line in lines[1:])
     assert lines[-1].startswith("    ")  # hanging indent
+
+
+@pytest.mark.parametrize("path", ["/data/my project/cryo em run", "/data/a-long-name-of-a-project/cryo-em-run"])
+def test_commands_can_be_pasted_from_a_terminal(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    command = f"hypermol train --resume {quoted(path)}"
+    for text in (f"stopped as asked; continue with: {command}", f"it has not finished; continue it with `{command}`"):
+        assert command in wrapped(text, Terminal())
+    assert wrapped(f"next: {command}; {command}", Terminal()).count(command) == 2
+    assert quoted(path) in wrapped(f"{quoted(path)}: no such file, and some words more to fill the line", Terminal())
 
 
 def test_only_the_first_process_speaks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """python killing.py STAR FOLDER: jobs (JSON, one a line) on stdin; each runs in a fork of this warm process.
 
-A job names a method, its settings, and the number of the event at which the process kills itself. A run that is there
-already goes on.
+A job names a method, its settings, and when the process kills itself: as soon as the newest checkpoint has been
+through so many passes (null: after the first pass, whatever is saved). A run that is there already goes on.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from hypermol.methods import Conduct, configured, find_method, resume, train
+from hypermol.runs import checkpoints
 
 
 def main(star: Path, folder: Path) -> None:
@@ -27,12 +28,10 @@ def main(star: Path, folder: Path) -> None:
 
 
 def run(star: Path, out: Path, job: dict) -> None:
-    events = 0
-
     def report(event: dict) -> None:
-        nonlocal events
-        events += event["event"] in ("progress", "pass")
-        if events == job["at"]:
+        saved = checkpoints.latest_data(out / "checkpoints")
+        due = event["event"] == "pass" if job["at"] is None else saved and saved["clock"]["total_passes"] >= job["at"]
+        if due and event["event"] in ("progress", "pass"):
             os.kill(os.getpid(), signal.SIGKILL)
 
     conduct = Conduct(checkpoint_seconds=0.0, report=report)

@@ -1,5 +1,6 @@
 """A run that was killed and resumed, one on two processes, and one rebuilt from disk are all the same run."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -15,10 +16,19 @@ from small import TINY, TINY_Z, same_estimates
 
 from hypermol.engine import Loop, MemoryStore, Processes
 from hypermol.maps import read_map
-from hypermol.methods import Conduct, configured, find_method, rebuild, resume, train
+from hypermol.methods import (
+    Conduct,
+    configured,
+    find_method,
+    infer,
+    rebuild,
+    resume,
+    resume_inference,
+    train,
+)
 from hypermol.methods.job import make_ready
 from hypermol.particles import Preparation, read_particles
-from hypermol.runs import Run
+from hypermol.runs import Run, checkpoints
 
 ENCODER = {"conformation.hidden": 16, "conformation.layers": 1}
 CLASSES = {"component_passes": 4, "start_passes": 4, "passes": 5, "joint_passes": 2}
@@ -84,25 +94,12 @@ JOBS = {
         **{"phases.2.batch_size": 10, "phases.2.clusters": 2},
     },
 }
-MOMENTS = {
-    "cryogan": (1, 1),
-    "backprojection": (1,),
-    "moments": (1,),
-    "ppca-abinitio": (11, 4),
-    "hyper-molecule": (2, 3),
-    "classify": (2, 10, 5),
-    "classify-abinitio": (2, 13, 5),
-    "cryodrgn2": (3, 8),
-    "drgnai": (2, 4),
-    "hybrid": (2, 3),
-}
-"""At which of its events a run is killed, and killed again after it went on: one event for each pass at least, more on
-a slow machine."""
 
 
 @pytest.fixture(scope="module")
-def killer(star: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
-    """A run of a method killed with SIGKILL early or midway, continued, and killed again late."""
+def killer(star: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, int | None], Path]]:
+    """A run of a method that is killed with SIGKILL once its newest checkpoint has been through so many passes; one
+    that was killed before goes on."""
     folder = tmp_path_factory.mktemp("killed")
     command = [sys.executable, killing.__file__, str(star), str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -110,23 +107,36 @@ def killer(star: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cal
         assert warm.stdin is not None
         assert warm.stdout is not None
 
-        def killed(method: str) -> Path:
-            for at in MOMENTS.get(method, (2, 2)):
-                job = {"name": method, "method": method, "settings": JOBS[method], "at": at}
-                warm.stdin.write(json.dumps(job) + "\n")
-                warm.stdin.flush()
-                assert warm.stdout.readline().strip() == "-9", job
-                assert not Run.open(folder / method).finished
-            return folder / method
+        def killed(method: str, at: int | None) -> Path:
+            job = {"name": method, "method": method, "settings": JOBS[method], "at": at}
+            warm.stdin.write(json.dumps(job) + "\n")
+            warm.stdin.flush()
+            assert warm.stdout.readline().strip() == "-9", job
+            run = folder / method
+            assert not Run.open(run).finished
+            if at is not None:
+                assert saved_passes(run) >= at, job
+            return run
 
         yield killed
         warm.stdin.close()
 
 
+def saved_passes(run: Path) -> int:
+    """Whole passes that its newest checkpoint has been through."""
+    saved = checkpoints.latest_data(run / "checkpoints")
+    assert saved is not None, f"{run.name}: nothing was saved"
+    return int(saved["clock"]["total_passes"])
+
+
 @pytest.mark.parametrize("method", JOBS)
-def test_killed_and_resumed(star: Path, killer: Callable[[str], Path], tmp_path: Path, method: str) -> None:
+def test_killed_and_resumed(star: Path, killer: Callable[[str, int | None], Path], tmp_path: Path, method: str) -> None:
+    """Killed at its beginning, midway and in its last pass."""
     straight = train(star, configured(find_method(method), JOBS[method]), tmp_path / "straight", seed=7)
-    run = resume(killer(method))
+    passes = sum(row["event"] == "pass" for row in straight.log())
+    for at in sorted({0, passes // 2, passes - 1}) if passes > 1 else [None]:
+        killed = killer(method, at)
+    run = resume(killed)
     assert run.finished
     if method not in ("backprojection", "moments", "cryogan"):  # no estimates.npz
         same_estimates(run, straight)
@@ -166,6 +176,31 @@ def test_rebuilt_from_a_cropped_run(star: Path, tmp_path: Path) -> None:
     trained = rebuild(run, "cpu")
     assert trained.map_of(5).shape == (12, 12, 12)
     assert trained.pixel_size == pytest.approx(16.0)
+
+
+@pytest.mark.parametrize("module", ["train", "inference"])
+def test_finished_by_another_while_this_one_began(
+    star: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    """A queue starts a job a second time: it finds the run unfinished, and finished once it may work there."""
+    run = train(star, configured(find_method("backprojection"), JOBS["backprojection"]), tmp_path / "run")
+    go_on = resume
+    if module == "inference":
+        run, go_on = infer(run.path, star, tmp_path / "others", reference=0), resume_inference
+    log = run.path / "log.jsonl"
+    whole = log.read_text()
+    log.write_text("".join(line for line in whole.splitlines(True) if json.loads(line)["event"] != "finished"))
+    results = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file() and path != log}
+
+    @contextlib.contextmanager
+    def waited(path: Path, first: bool) -> Iterator[None]:
+        log.write_text(whole)
+        yield
+
+    monkeypatch.setattr(sys.modules[f"hypermol.methods.{module}"], "occupied", waited)
+    assert go_on(run.path).finished
+    assert log.read_text() == whole
+    assert {path: path.stat().st_mtime_ns for path in results} == results
 
 
 @pytest.mark.parametrize("name", ["cryodrgn", "cryofire"])

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hypermol.errors import ConfigError, HypermolError
-from hypermol.runs import Run
+from hypermol.runs import Run, write_text
 
 LAUNCHER = """
 import json, os, signal, subprocess, sys, time
@@ -135,7 +135,7 @@ def trained(run: Path, star: Path, words: Sequence[str], device: str = "auto") -
         return Cost(**json.loads(kept.read_text())) if kept.exists() else Cost()
     command: list[str | Path] = ["train", "--resume", run] if begun else ["train", star, "-o", run, *words]
     cost = hypermol([*command, "--device", device], log)
-    kept.write_text(json.dumps(dataclasses.asdict(cost)))
+    write_text(kept, json.dumps(dataclasses.asdict(cost)))
     return cost
 
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import textwrap
 from typing import Any, TextIO
+
+_WHOLE = re.compile(r"`[^`]*`|(?<=[:;] )hypermol [a-z]+[^;]*|'[^']*'")
+"""Commands and quoted paths: a line break within them could not be pasted."""
+_SPACE = "\ue000"
+"""In place of a space at which no line is broken."""
 
 
 def say(text: str = "", stream: TextIO | None = None) -> None:
@@ -22,7 +28,8 @@ def complain(text: str) -> None:
 
 
 def wrapped(text: str, stream: Any) -> str:
-    """``text`` with its long lines broken between words, where ``stream`` is a terminal. Paths stay whole."""
+    """``text`` with its long lines broken between words, where ``stream`` is a terminal. Paths and commands stay
+    whole."""
     if not stream.isatty():
         return text
     width = max(40, shutil.get_terminal_size().columns - 1)
@@ -31,7 +38,9 @@ def wrapped(text: str, stream: Any) -> str:
 
 def _filled(line: str, width: int) -> str:
     indent = " " * (len(line) - len(line.lstrip()) + 2)
-    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    line = _WHOLE.sub(lambda found: found[0].replace(" ", _SPACE), line)
+    filled = textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return filled.replace(_SPACE, " ")
 
 
 def is_first() -> bool:

@@ -98,6 +98,8 @@ def resume_inference(path: Path | str, conduct: Conduct | None = None) -> Run:
     source_run = Run.open(run.config["inferred"]["from"])
     unseen, state = unseen_of(source_run, device, int(run.config["inferred"]["z_steps"]))
     with Processes.join(device) as processes, occupied(run.path, processes.first):
+        if processes.any(run.finished)[0]:  # by another process, since it was looked at
+            return run
         prepared = run_preparation(run)
         source = ImageSource(run_particles(run), prepared, memory_limit_bytes=conduct.memory_limit, device=device)
         introduce(source, why, conduct, processes, every_pixel=False)

@@ -79,6 +79,8 @@ def resume(path: Path | str, conduct: Conduct | None = None) -> Run:
         )
     particles, method, seed = run_particles(run), run_method(run), run.config["seed"]
     with Processes.join(choose_device(conduct.device)[0]) as processes, occupied(run.path, processes.first):
+        if processes.any(run.finished)[0]:  # by another process, since it was looked at
+            return run
         job = make_ready(particles, method, run_preparation(run), seed, conduct, processes, every_pixel=False)
         return _work(run, job, seed, conduct)
 

@@ -228,8 +228,8 @@ def _refuse_unreadable(sheet: _Sheet, problems: Problems) -> None:
     volumes = (numbers.get("rlnImageDimensionality", np.full(1, 2)) == 3).any()
     if volumes or "rlnCtfImage" in sheet.words:
         problems.add_convention(
-            f"{'rlnImageDimensionality' if volumes else 'rlnCtfImage'}: 3-D subtomograms were found; hypermol reads "
-            "2-D images: export the tilt images of each particle with one row per image (Warp/M do)"
+            f"{'rlnImageDimensionality' if volumes else 'rlnCtfImage'}: 3-D subtomograms were found, and hypermol "
+            "reads 2-D images: export the tilt images of each particle with one row per image (Warp/M do)"
         )
     elif "rlnTomoVisibleFrames" in sheet.words:
         problems.add_convention(

@@ -110,6 +110,8 @@ def run_piece(whole: Whole, piece: Piece, folder: Path, conduct: Conduct) -> Run
         return run
     device, _ = choose_device(conduct.device)
     with Processes.join(device) as processes, occupied(path, processes.first):
+        if processes.any(run.finished)[0]:  # by another process, since it was looked at
+            return run
         source = piece_source(whole, piece, conduct)
         source.load_all(reading_progress(conduct))
         context = build_context(source, piece.seed, getattr(piece.method, "precision", "float32") == "bfloat16")
