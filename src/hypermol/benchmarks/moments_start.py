@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from hypermol.benchmarks.circumstances import ROOT, write_result
-from hypermol.benchmarks.measure import Cost, free_folder, hypermol, simulated
+from hypermol.benchmarks.measure import Cost, free_folder, method_words, simulated, trained
 from hypermol.imaging.so3_grid import directions
 from hypermol.maps import align_maps, read_map
 from hypermol.metrics import fsc, pose_scores
@@ -84,9 +84,10 @@ def alone(work: Path, settings: tuple[str, ...]) -> dict[str, Any]:
     where = directions(4).double().numpy()
     density = Recipe.from_toml(data / "simulation.toml").view_density.density(where)
     np.save(known, np.concatenate([where, density[:, None]], 1))
-    given = [part.replace("views=known", f"views={known}") for part in settings]
+    given = [word for part in settings for word in ("--set", part.replace("views=known", f"views={known}"))]
     folder = free_folder(work / "views" / "-".join(("moments", *settings)).replace("=", ""))
-    run, cost = trained(data, "moments", folder, ["starts=1", *given])
+    cost = trained(folder, data / "particles.star", [*method_words("moments:starts=1", 0), *given])
+    run = Run.open(folder)
     map_, truth = read_map(run.volumes / "consensus.mrc")[0], Truth.load(data).map(0).float()
     curve = fsc(align_maps(map_, truth).aligned, truth)
     return {**cost.row(), "misfit": run.metrics()["misfit"]["value"], "fsc": [round(float(v), 3) for v in curve[1:8]]}
@@ -94,21 +95,15 @@ def alone(work: Path, settings: tuple[str, ...]) -> dict[str, Any]:
 
 def started(data: Path, folder: Path, way: str, seed: int) -> tuple[Run, Cost]:
     """One seed's run that began so, and what it cost with its beginning."""
-    own, place = [f"seed={seed}"], free_folder(folder / f"{way.replace(' ', '-')}-{seed}")
+    star, place = data / "particles.star", free_folder(folder / f"{way.replace(' ', '-')}-{seed}")
     if way != MOMENTS:
-        return trained(data, "abinitio", place, [f"starts={way.split()[0]}", *own])
-    found, first = trained(data, "moments", place, ["starts=1", *own])
-    reference = f"reference={found.volumes / 'consensus.mrc'}"
-    begun, second = trained(data, "abinitio", free_folder(place.with_name(f"{place.name}-begun")), [reference, *own])
-    return begun, first + second
-
-
-def trained(data: Path, method: str, run: Path, settings: list[str]) -> tuple[Run, Cost]:
-    """A run and what it cost."""
-    options = [part for setting in settings for part in ("--set", setting)]
-    command: list[str | Path] = ["train", data / "particles.star", "-m", method, "-o", run, *options]
-    cost = hypermol(command, run.with_suffix(".log"))
-    return Run.open(run), cost
+        cost = trained(place, star, method_words(f"abinitio:starts={way.split()[0]}", seed))
+        return Run.open(place), cost
+    first = trained(place, star, method_words("moments:starts=1", seed))
+    reference = ["--set", f"reference={Run.open(place).volumes / 'consensus.mrc'}"]
+    begun = free_folder(place.with_name(f"{place.name}-begun"))
+    second = trained(begun, star, [*method_words("abinitio", seed), *reference])
+    return Run.open(begun), first + second
 
 
 def compared(run: Run, truth: Truth) -> dict[str, Any]:

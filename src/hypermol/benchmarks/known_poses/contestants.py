@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hypermol.benchmarks.cryodrgn_files import epoch_seconds, latent, maps_at, parsed
 from hypermol.benchmarks.known_poses.size import Size
-from hypermol.benchmarks.measure import Cost, hypermol, measured
+from hypermol.benchmarks.measure import Cost, measured, trained
 from hypermol.benchmarks.outside import find_cryodrgn
 from hypermol.runs import Run
 
@@ -61,9 +61,8 @@ def _ours(name: str, data: Path, out: Path, size: Size, epochs: int, seed: int) 
     layers = {"volume.hidden": size.hidden, "conformation.hidden": size.hidden}
     given = {"epochs": epochs, "seed": seed, **layers, **OURS[name]}
     options = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
-    command: list[str | Path] = ["train", data / "particles.star", "-m", "cryodrgn", "-o", out, *options]
     resumed = (out / "config.toml").exists()
-    timed = hypermol(["train", "--resume", out] if resumed else command, out.with_name(f"{out.name}.log"))
+    timed = trained(out, data / "particles.star", ["-m", "cryodrgn", *options])
     run = Run.open(out)
     seconds = [row["seconds"] for row in run.log() if row["event"] == "pass" and row["phase"] == "train"]
     notes = {"precision": run.config["method"]["precision"], **({"resumed": True} if resumed else {})}
