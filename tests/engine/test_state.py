@@ -196,6 +196,24 @@ def test_the_time_left_where_the_band_grows(fixed: float, per_pixel: float) -> N
     assert forecast.fraction == pytest.approx(1 / 3)
 
 
+def test_the_time_left_of_a_phase_that_costs_less_than_the_one_before() -> None:
+    """A search of ten passes at 8 s, then a training of thirty at 1 s, each pass of ten batches."""
+    phases = [counting(passes=10, batch_size=4), counting(passes=30, batch_size=4)]
+    seconds, clock_time = [0.8, 0.1], [0.0]
+    forecast = Forecast(phases, 40, now=lambda: clock_time[0])
+    at: dict[tuple[int, int], float] = {}
+    for phase, pass_index, batch in itertools.product(range(2), range(30), range(10)):
+        if pass_index < phases[phase].passes:
+            clock_time[0] += seconds[phase]
+            forecast.advance(Clock(phase, pass_index, batch + 1), 4, 0.0)
+            if batch == 9:
+                at[phase, pass_index + 1] = forecast.seconds_left
+    assert at[0, 5] == pytest.approx(5 * 8 + 30 * 8)  # nothing is known of the training
+    assert at[1, 10] == pytest.approx(20, rel=0.1)
+    assert at[1, 20] == pytest.approx(10, rel=0.05)
+    assert at[1, 30] == pytest.approx(0, abs=1e-9)
+
+
 def test_the_time_left_is_that_of_the_usual_passes_and_of_as_many_again_where_these_are_over() -> None:
     clock_time = [0.0]
     forecast = Forecast([counting(passes=7, usual_passes=3)], 4, now=lambda: clock_time[0])
