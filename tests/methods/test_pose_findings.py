@@ -127,5 +127,10 @@ def test_a_z_that_carries_the_pose_is_told():
     assert "z carries the pose" in said
     assert "independence" in said
     assert figure["pose_z_information"]["value"] > 0.5
+    classes = np.eye(3)[np.digitize(rotation[:, 2, 2], (-0.3, 0.3))]
+    said, _ = pose_in_z(classes, rotation, classes=True)
+    assert said is not None
+    assert "classes and poses go together" in said
+    assert "z_dim" not in said  # what a classification does not have
     assert pose_in_z(z[:100], rotation[:100]) == (None, {})
     assert pose_in_z(np.zeros((800, 1)), rotation) == (None, {})

@@ -89,9 +89,11 @@ def collapsed_poses(rotation: Float[Tensor, "n 3 3"]) -> str | None:
     )
 
 
-def pose_in_z(z: Float[np.ndarray, "n d"], rotation: Float[np.ndarray, "n 3 3"]) -> tuple[str | None, dict[str, Any]]:
+def pose_in_z(
+    z: Float[np.ndarray, "n d"], rotation: Float[np.ndarray, "n 3 3"], classes: bool = False
+) -> tuple[str | None, dict[str, Any]]:
     """Where z says how particles lay; and the figure itself, as metrics.json has it. z and pose of the same particles;
-    nothing for fewer than 200."""
+    nothing for fewer than 200. ``classes``: z is the place of a class."""
     usable = np.flatnonzero(np.isfinite(z).all(1))
     if len(usable) < FEWEST_POSES or not z.shape[1] or np.ptp(z[usable], axis=0).max() < 1e-9:
         return None, {}
@@ -102,11 +104,16 @@ def pose_in_z(z: Float[np.ndarray, "n d"], rotation: Float[np.ndarray, "n 3 3"])
     figure = {"pose_z_information": {"value": told.nats, "unit": "nats", "how": how}}
     if told.sigmas < SIGMAS or told.explained < TOLD:
         return None, figure
+    nats = f"their mutual information is {told.nats:z.2f} nats ({told.chance:z.2f} by chance)"
     return (
-        f"z carries the pose: their mutual information is {told.nats:z.2f} nats ({told.chance:z.2f} by chance), as "
-        f"much as of normal variables with R² = {told.explained:.2f}, so that a part of the landscape is no motion; "
-        "try a smaller z_dim, --set objective.beta=1, a price on it where an encoder gives z (--set independence=100), "
-        "or better poses (-m refine, then z at these)"
+        f"classes and poses go together: {nats}, so that particles of one shape are in classes of their own by how "
+        "they lay, or those of several shapes share one, each with poses of its own; try other numbers of classes "
+        "(--set classes=) and another seed (--set seed=1), or classes of the poses of one map (-m refine, then -m "
+        "classify at these)"
+        if classes
+        else f"z carries the pose: {nats}, as much as of normal variables with R² = {told.explained:.2f}, so that a "
+        "part of the landscape is no motion; try a smaller z_dim, --set objective.beta=1, a price on it where an "
+        "encoder gives z (--set independence=100), or better poses (-m refine, then z at these)"
     ), figure
 
 

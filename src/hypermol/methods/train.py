@@ -152,7 +152,7 @@ def _with_pose_in_z(results: Results, particles: Particles) -> Results:
     rotation = results.estimates.get("rotation", particles.rotation)
     if rotation is None or "z" not in results.estimates:
         return results
-    said, figure = pose_in_z(results.estimates["z"], np.asarray(rotation))
+    said, figure = pose_in_z(results.estimates["z"], np.asarray(rotation), "class" in results.estimates)
     notes = results.notes if said is None else (*results.notes, f"{WARNING}{said}")
     return dataclasses.replace(results, metrics={**results.metrics, **figure}, notes=notes)
 
