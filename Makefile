@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-moments bench-pose-search bench-unknown-poses bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean bench-amortised bench-inference bench-many-images bench-encoder-tables bench-hybrid bench-likelihood-free
+.PHONY: demo test test-slow lint peers bench-known-poses bench-backprojection bench-streaming bench-demo bench-fast-engine bench-kernels bench-large-motions bench-scaling bench-abinitio bench-moments bench-pose-search bench-unknown-poses bench-unknown-poses-paper bench-real-refinement bench-optics bench-pose-differences docs-figures test-triton clean bench-amortised bench-inference bench-many-images bench-encoder-tables bench-hybrid bench-likelihood-free
 
 PLAY := stages=1,band_start=0.29,band_end=1,march_end=0.2,still=0.1,cooling=0.8,average=0.998,frame_price=1000,update.learning_rate=1e-2
 GAME ?= multi-cryogan:volume=voxel-modes,critic=dense,turns=8000,batch_size=64,$(PLAY),conformation.shared=8
 STATES ?= multi-cryogan:volume=voxel-modes,critic=dense,turns=5000,batch_size=256,$(PLAY),conformation.shared=32
 METHODS ?= ppca-abinitio classify-abinitio:classes=12,starts=0,apart_starts=1,search_passes=3,kept=6 cryodrgn2:z_dim=2
+PAPER_METHODS := cryodrgn-bnb:z_dim=2 classify-abinitio:classes=3
 
 # make demo: simulate a molecule that moves, reconstruct it, and write a report.
 demo: $(VENV)/.ready
@@ -69,11 +70,19 @@ bench-abinitio: $(VENV)/.ready
 bench-moments: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.moments_start
 
-# Tables 2, S3 and S4 of Zhong et al. 2020, 5,000 images each; goes on where it stopped. The paper's size: -n 50000.
+# Tables 2, S3 and S4 of Zhong et al. 2020, 5,000 images each; goes on where it stopped.
 bench-unknown-poses: $(VENV)/.ready
 	$(BIN)/python -m hypermol.benchmarks.unknown_poses --methods $(METHODS)
 	$(BIN)/python -m hypermol.benchmarks.unknown_poses --methods $(METHODS) --tilts
 	$(BIN)/python -m hypermol.benchmarks.unknown_poses --methods $(METHODS) --noisy
+
+# The paper's size, 50,000 images or pairs, beside cryoDRGN's own program; for a GPU. Goes on where it stopped.
+PAPER := $(BIN)/python -m hypermol.benchmarks.unknown_poses --resume --out benchmarks/results/unknown-poses-paper.json
+bench-unknown-poses-paper: $(VENV)/.ready peers
+	$(PAPER) -n 50000 --methods $(METHODS) $(PAPER_METHODS) cryodrgn-abinit_het_old:zdim=2
+	$(PAPER) -n 50000 --sets discrete10 --methods cryodrgn-bnb:z_dim=10 cryodrgn-abinit_het_old:zdim=10
+	$(PAPER) -n 100000 --methods $(METHODS) $(PAPER_METHODS) --tilts
+	$(PAPER) -n 50000 --methods $(METHODS) $(PAPER_METHODS) cryodrgn-abinit_het_old:zdim=2 --noisy
 
 bench-pose-search: $(VENV)/.ready peers
 	$(BIN)/python -m hypermol.benchmarks.pose_search

@@ -8,12 +8,16 @@ against it; so resolutions are given after one alignment of all maps, and after 
 moves that criterion is met by one map for all: the same figure of the noise-free mean map stands beside it, both in a
 mask around what moves too, and the gain there (0: the mean map, 1: the truth; shells up to half of Nyquist).
 
-A method is NAME, or NAME:key=value,key=value. Rows that are in the result file already are not run again.
+A method is NAME, or NAME:key=value,key=value. cryoDRGN's own programs take part as cryodrgn-abinit_het_old and
+cryodrgn-abinit (`make peers`), keys being the options of their command lines: cryodrgn-abinit_het_old:zdim=2 (no tilt
+pairs: 4.3.1 cannot read them any more). Rows that are in the result file already are not run again. The paper's size,
+50,000 images (pairs), for a GPU: `make bench-unknown-poses-paper`.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +26,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hypermol.benchmarks.answer import Answer, answer_of
 from hypermol.benchmarks.circumstances import ROOT, fill_rows
-from hypermol.benchmarks.measure import free_folder, method_words, simulated, trained
+from hypermol.benchmarks.cryodrgn_files import epoch_seconds
+from hypermol.benchmarks.entrants.cryodrgn import CryoDrgn
+from hypermol.benchmarks.entrants.roster import find_entrant
+from hypermol.benchmarks.given import Given
+from hypermol.benchmarks.measure import Cost, free_folder, method_words, simulated, trained
+from hypermol.benchmarks.problem import find_problem
+from hypermol.benchmarks.task import Task
+from hypermol.errors import ConfigError, DataError
 from hypermol.maps import MapAlignment, align_maps, refine_alignment
-from hypermol.methods import rebuild
+from hypermol.methods import METHODS
 from hypermol.metrics import fsc, gain, pose_scores, resolution
 from hypermol.runs import Run
 from hypermol.simulation import MOVING, Truth, as_order, order_scores, truth_masks
@@ -40,6 +52,7 @@ PUBLISHED = {
 are worse)."""
 PAPER = ["pixel_size=11.25", "enlarge=3.75", "shift_px=5"]
 HALF = 0.5
+HIDDEN = Given(pose=False, shift=False)
 STATES = 5
 """Of a motion with more levels, so many neighbouring ones are taken for one when frames are told apart."""
 
@@ -79,41 +92,76 @@ def _row(chosen: argparse.Namespace, name: str, method: str, seed: int) -> dict[
     run = folder / method.replace(":", "-").replace(",", "-")
     run = run if chosen.resume else free_folder(run)
     resumed = run.exists()  # and what is known of its cost may be that of the last call alone
-    cost = trained(run, data / "particles.star", method_words(method, seed))
-    row = {**cost.row(), **compared(Run.open(run), Truth.load(data), chosen.particles)}
+    task = Task(find_problem(name), "paper", seed, folder, HIDDEN)
+    cost, answer, seconds = (
+        _own_run(run, task, method) if method.partition(":")[0] in METHODS else _peer(run, task, method)
+    )
+    row = {**cost.row(), **compared(answer, Truth.load(data), chosen.particles)}
     if resumed:  # what this call cost is not all of it
-        passes = [event.get("seconds", 0) for event in Run.open(run).log() if event["event"] == "pass"]
-        row |= {"resumed": True, "wall_seconds_of_all_passes": round(sum(passes), 1)}
+        row |= {"resumed": True, "wall_seconds_of_all_passes": round(sum(seconds), 1)}
     return {**row, "published_px": PUBLISHED[name]}
 
 
-def compared(run: Run, truth: Truth, count: int) -> dict[str, Any]:
+def _own_run(run: Path, task: Task, method: str) -> tuple[Cost, Answer, list[float]]:
+    """What a method of ours cost and found, and the seconds of its passes in all calls."""
+    cost = trained(run, task.data / "particles.star", method_words(method, task.seed))
+    finished = Run.open(run)
+    seconds = [event.get("seconds", 0.0) for event in finished.log() if event["event"] == "pass"]
+    return cost, answer_of(finished, HIDDEN), seconds
+
+
+def _peer(run: Path, task: Task, method: str) -> tuple[Cost, Answer, list[float]]:
+    """The same of one of cryoDRGN's programs."""
+    name, _, given = method.partition(":")
+    entrant = find_entrant(name)
+    if not isinstance(entrant, CryoDrgn):
+        raise ConfigError(f"{name}: expected a method of hypermol or one of cryoDRGN's, as cryodrgn-abinit_het_old")
+    told = dict(setting.split("=", 1) for setting in given.split(",") if setting)
+    entrant = dataclasses.replace(entrant, more=tuple(word for key in told for word in (f"--{key}", told[key])))
+    if unfit := entrant.unfit(task):
+        raise ConfigError(f"{name} {unfit}")
+    run.mkdir(parents=True, exist_ok=True)
+    outcome = entrant.run(task, run, 0.0)
+    return outcome.cost, outcome.answer, epoch_seconds((run / "log.txt").read_text(errors="replace"))
+
+
+def compared(answer: Answer, truth: Truth, count: int) -> dict[str, Any]:
     """Resolutions of maps (px), errors of poses, and what z knows of the motion."""
-    found = rebuild(run)
     mean, moving = truth.mean_map().float(), truth_masks(truth)[MOVING]
-    frame = align_maps(found.consensus().float(), mean)
+    chosen = truth.sample(count)
+    maps = _maps(answer, chosen)
+    one = maps[0] if answer.consensus is None else answer.consensus
+    frame = align_maps(one.float(), mean)
     names = ("after_one_alignment", "after_own_alignment", "of_noise_free_mean_map")
     curves: dict[str, list[list[Tensor]]] = {"": [[], [], []], "_moving_domain": [[], [], []]}
     laid: dict[tuple[int, int], Tensor] = {}  # of few states and classes many particles have the same two maps
-    for particle in truth.sample(count):
-        map_, exact = found.map_of(int(particle)).float(), truth.map(int(particle)).float()
+    for particle, found in zip(chosen, maps, strict=True):
+        map_, exact = found.float(), truth.map(int(particle)).float()
         pair = hash(map_.numpy().tobytes()), hash(exact.numpy().tobytes())
         if pair not in laid:
             laid[pair] = _own(map_, exact, frame, truth).aligned
         shown = frame.lay(map_), laid[pair], mean
         for where, mask in (("", None), ("_moving_domain", moving)):
-            for rows, one in zip(curves[where], shown, strict=True):
-                rows.append(fsc(one, exact, mask))
+            for rows, map_shown in zip(curves[where], shown, strict=True):
+                rows.append(fsc(map_shown, exact, mask))
     figures: dict[str, Any] = {"compared": count}
     for where, found_curves in curves.items():
         for name, rows in zip(names, found_curves, strict=True):
             figures |= _spread(f"px{where}_{name}", [_resolution(curve) for curve in rows])
     _, own, one_map = (torch.stack(rows).mean(0) for rows in curves["_moving_domain"])
     figures["gain_after_own_alignment"] = round(float(gain(own, one_map)), 4)
-    figures |= _poses(run, truth)
-    if found.has_latent and as_order(truth):
-        figures["r_squared_of_z"] = [round(score.r_squared, 3) for score in order_scores(truth, found.latent())]
+    figures |= _poses(answer, truth)
+    if answer.z is not None and as_order(truth):
+        figures["r_squared_of_z"] = [round(score.r_squared, 3) for score in order_scores(truth, answer.z)]
     return figures
+
+
+def _maps(answer: Answer, particles: np.ndarray) -> list[Tensor]:
+    if answer.maps is not None:
+        return list(answer.maps(particles))
+    if answer.consensus is None:
+        raise DataError("no map was found")
+    return [answer.consensus] * len(particles)
 
 
 def _own(map_: Tensor, exact: Tensor, frame: MapAlignment, truth: Truth) -> MapAlignment:
@@ -132,12 +180,13 @@ def _spread(name: str, values: list[float]) -> dict[str, float]:
     return {f"{name}_mean": round(float(np.mean(values)), 3), f"{name}_std": round(float(np.std(values)), 3)}
 
 
-def _poses(run: Run, truth: Truth) -> dict[str, Any]:
-    estimates = run.estimates()
+def _poses(answer: Answer, truth: Truth) -> dict[str, Any]:
+    if answer.rotation is None:
+        return {}
     state = truth.state // (-(-(int(truth.state.max()) + 1) // (STATES * 2)) if as_order(truth) else 1)
-    flat = truth.shift.shape[1] == 2
-    moved, known = (estimates["shift"], truth.shift) if flat else (None, None)
-    scores = pose_scores(estimates["rotation"], truth.rotation, moved, known, state=state, pixel_size=truth.pixel_size)
+    flat = truth.shift.shape[1] == 2 and answer.shift is not None
+    moved, known = (answer.shift, truth.shift) if flat else (None, None)
+    scores = pose_scores(answer.rotation, truth.rotation, moved, known, state=state, pixel_size=truth.pixel_size)
     found: dict[str, Any] = {"other_hand": scores.mirrored}
     for name, errors in (("", scores.overall), (", frames per state", scores.per_state)):
         if errors is not None:

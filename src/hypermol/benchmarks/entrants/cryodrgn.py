@@ -41,12 +41,15 @@ Z = 8
 @dataclass(frozen=True)
 class CryoDrgn:
     """One of its programs: train_vae (encoder), train_dec (autodecoder), abinit (poses too; cryoDRGN-AI),
-    abinit_het_old (poses by search: cryoDRGN2), and backproject_voxel (one map)."""
+    abinit_het_old (poses by search: cryoDRGN2), and backproject_voxel (one map).
+
+    more: words of its command line that win over those it is given here."""
 
     name: str
     program: Program
     family: str = "cryodrgn"
     ours: bool = False
+    more: tuple[str, ...] = ()
 
     def version(self) -> str | None:
         """As its own package says, or None where it is not installed."""
@@ -60,7 +63,7 @@ class CryoDrgn:
             return "needs poses, which are hidden"
         if self.program in ABINITIO and task.given.pose:
             return "finds poses; it takes part where they are hidden (--hide pose)"
-        if len(task.truth.image_particle) != task.truth.count:
+        if len(task.truth.image_particle) != task.truth.count:  # abinit_het_old has --tilt, which ends in a KeyError
             return "takes one image per particle here"
         return None
 
@@ -69,19 +72,24 @@ class CryoDrgn:
         return {"program": self.program, "options": " ".join(self._options(task)), "version": _version()}
 
     def _options(self, task: Task) -> list[str]:
+        as_they_are = [] if _states_ctf(task) else ["--uninvert-data"]  # its CTF turns densities over, too
         if self.program == "backproject_voxel":
-            return ["--no-fsc-vals"]
+            return ["--no-fsc-vals", *as_they_are, *self.more]
         networks = [] if torch.cuda.is_available() else SMALL[self.program]
         if self.program == "abinit_het_old" and task.truth.box < 64:  # its shells, 12 to 32, must lie in the image
             networks = [*networks, "--l-start", str(task.truth.box // 4), "--l-end", str(task.truth.box // 2)]
-        epochs = EPOCHS[task.tier]
-        return ["-n", str(epochs), "--seed", str(task.seed), "--zdim", str(Z), "--no-analysis", *networks]
+        words = ["-n", str(EPOCHS[task.tier]), "--seed", str(task.seed), "--zdim", str(Z), "--no-analysis"]
+        return [*words, *networks, *as_they_are, *self.more]
 
     def run(self, task: Task, folder: Path, limit_seconds: float) -> Outcome:
-        """Parse, train, read z and maps. What parsing costs counts; what scoring needs (eval_vol) does not."""
+        """Parse, train, read z and maps. What parsing costs counts; what scoring needs (eval_vol) does not. Where an
+        earlier search for poses was stopped in this folder, it goes on from its last epoch: the cost is that of the
+        rest."""
         program, log, star, out = find_cryodrgn() / "cryodrgn", folder / "log.txt", task.particles, folder / "out"
         cost, inputs = self._parsed(program, task, folder)
-        command = [program, self.program, star, "--datadir", star.parent, *inputs, "-o", out, *self._options(task)]
+        goes_on = ["--load", "latest"] if self.program in ABINITIO and any(out.glob("weights.*.pkl")) else []
+        command = [program, self.program, star, "--datadir", star.parent, *inputs, "-o", out]
+        command += [*self._options(task), *goes_on]
         cost = cost + measured(command, log, None, limit_seconds)
         seconds = epoch_seconds(log.read_text(errors="replace"))
         images = task.truth.count * len(seconds)
@@ -89,7 +97,7 @@ class CryoDrgn:
         return Outcome(cost, self._answer(program, out, folder), notes)
 
     def _parsed(self, program: Path, task: Task, folder: Path) -> tuple[Cost, list[str | Path]]:
-        known = {"pose": task.given.pose, "ctf": task.given.ctf and task.truth.ctf is not None}
+        known = {"pose": task.given.pose, "ctf": _states_ctf(task)}
         what = [name for name, told in known.items() if told]
         cost, files = parsed(program, task.particles, folder, what)
         options = {"pose": "--poses", "ctf": "--ctf"}
@@ -101,6 +109,10 @@ class CryoDrgn:
         z = latent(out)
         maps = lambda particles: maps_at(program, out, z[particles], folder / "z.txt")  # noqa: E731
         return Answer(z=z, maps=maps, **_poses(out))
+
+
+def _states_ctf(task: Task) -> bool:
+    return task.given.ctf and task.truth.ctf is not None
 
 
 def _poses(out: Path) -> dict[str, Any]:
