@@ -10,6 +10,7 @@ from hypermol.joint.polished import PolishedEncoder
 from hypermol.joint.states import Prior, States
 from hypermol.joint.symmetrised import Symmetrised, copies_of
 from hypermol.joint.targets import BasisTarget, Target, VolumeTarget, plane_of
+from hypermol.joint.together import Together, Way
 
 __all__ = [
     "Z_DRAWN",
@@ -27,7 +28,9 @@ __all__ = [
     "States",
     "Symmetrised",
     "Target",
+    "Together",
     "VolumeTarget",
+    "Way",
     "copies_of",
     "drawn_powers",
     "first_lengths",

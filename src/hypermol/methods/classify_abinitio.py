@@ -67,7 +67,7 @@ class ClassifyAbInitio:
     component_passes: Annotated[Count, "for the principal coordinates whose clusters are the first start"] = 8
     start_passes: Annotated[Count, "at most so many of each start at its poses, at low resolution"] = 20
     start_band: Annotated[Share, "share of Nyquist that these starts see"] = 0.5
-    search_passes: Annotated[Count, "over class and pose, every pose searched anew in every class, at most"] = 4
+    search_passes: Annotated[Count, "over class and pose, every pose searched anew in every class, at most"] = 12
     passes: Annotated[Count, "at most so many more, poses refined where they are"] = 8
     joint_passes: Annotated[Count, "with one model of all particles"] = 2
     hypotheses: Annotated[Count, "poses of each particle in each class"] = 2

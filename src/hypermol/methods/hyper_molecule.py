@@ -15,7 +15,7 @@ from hypermol.methods.abinitio import ABINITIO, AbInitio
 from hypermol.methods.hyper_molecule_results import decoder, results
 from hypermol.methods.hyper_molecule_steps import Steps
 from hypermol.methods.method import Results
-from hypermol.specs import BuildContext, Count, NonNegative, Share, register
+from hypermol.specs import BuildContext, Count, Dimension, NonNegative, Share, register
 from hypermol.volumes import HarmonicBasis
 
 
@@ -24,7 +24,7 @@ from hypermol.volumes import HarmonicBasis
 class HyperMolecule:
     """X = C P(R) V(·, z) + noise, V linear in its coefficients under a Gaussian prior, R and z even over their domains,
     shifts normal. A Gibbs sampler: pose and z of each particle by Markov chains given the coefficients, the
-    coefficients by an exact draw given those."""
+    coefficients by an exact draw given those, and moves of all of them together (``joint/together.py``)."""
 
     name: str = "hyper-molecule"
     source: str = "Lederman, Andén & Singer 2020, Inverse Problems 36:044005"
@@ -41,6 +41,11 @@ class HyperMolecule:
     coldness: Annotated[Share, "inverse temperature of the first of them, 1: the posterior itself"] = 0.3
     settle_passes: Annotated[Count, "more, with moves still tuned"] = 20
     samples: Annotated[Count, "draws that are kept of each chain, one a pass"] = 50
+    together: Annotated[
+        Dimension,
+        "moves after each sweep of all particles and the volume, along what images hardly tell apart (a shift of the "
+        "molecule, how z is spread)",
+    ] = 4
     learn_powers: Annotated[bool, "infer how strongly the volume depends on each function of z"] = True
     batch_size: Annotated[Count, "particles at a time"] = 250
 
@@ -78,14 +83,19 @@ class HyperMolecule:
             rules = {} if enter is None else {"enter": enter}
             return Phase.whole(name, step, passes, self.batch_size, band_limit=lambda progress: band, **rules)
 
+        def rounds(name: str, step: Step, sweeps: int, enter: Callable[[State], State]) -> Phase:
+            whole = phase(name, step, sweeps * steps.round, enter)
+            beside = (Step(steps.beside, steps.led, times=self.together),) if self.together else ()
+            return dataclasses.replace(whole, steps=(step, *beside))
+
         return Program(
             first.initialise,
             (
                 *first.phases,
                 phase("begin", Step(steps.begin, steps.first_volumes), 1, steps.entered),
                 phase("find", Step(steps.find, steps.redrawn), self.find_passes),
-                phase("settle", Step(steps.settle, steps.redrawn), self.settle_passes, steps.gathered),
-                phase("sample", Step(steps.sample, steps.kept), self.samples, steps.recording),
+                rounds("settle", Step(steps.settle, steps.redrawn), self.settle_passes, steps.gathered),
+                rounds("sample", Step(steps.sample, steps.kept), self.samples, steps.recording),
             ),
         )
 

@@ -125,6 +125,11 @@ def _figures(
         metrics[f"rhat_{name}"] = {"value": high, "unit": "", "how": how + "; they began together after `find`"}
         how = f"Geyer's initial sequence, median over particles, of {draws} draws"
         metrics[f"effective_samples_{name}"] = {"value": float(size[:, inside].nanmedian()), "unit": "", "how": how}
+    if settings.together:
+        led = state.tensors["led"].cpu()
+        value = float(led.mean(0).min()) * led.shape[1] / (settings.samples * settings.together)
+        how = "share of the moves of all particles together that led elsewhere, of the kind that did so least"
+        metrics["moved_together"] = {"value": min(1.0, value), "unit": "", "how": how}
     words = f"chains agree (R̂ of 95 % of the particles below {worst:.2f})"
     if settings.samples < FEWEST:
         words = f"too few draws to say whether chains have mixed: raise samples to {FEWEST} or more"

@@ -17,6 +17,8 @@ from hypermol.joint import (
     Metropolis,
     Prior,
     States,
+    Together,
+    Way,
     drawn_powers,
     first_lengths,
     from_rows,
@@ -25,6 +27,7 @@ from hypermol.joint import (
     to_rows,
     tuned,
 )
+from hypermol.joint.together import FIRST, chosen, directions, places, tuned_together
 from hypermol.specs import BuildContext
 
 CHAIN = "chain_"
@@ -33,9 +36,10 @@ ASLEEP = 1e-6  # power of functions of z that wait
 
 @dataclasses.dataclass
 class Steps:
-    """State: coefficients [C, Q, N], powers [C, Q]; draws [S, C, Q, N], those kept. Table: chain_rotation [M, C, 3, 3],
-    chain_shift, chain_z, chain_log_likelihood; lengths [M, C, 4] of moves; reference [M, 3, 3]: the frame in which
-    rotations are told; samples [M, C, S, 3 + s + d + 1] of turn from the reference (radians), shift (Å), z,
+    """State: coefficients [C, Q, N], powers [C, Q]; draws [S, C, Q, N], those kept; reach [C, W], lengths of the moves
+    of all particles together, and led [C, W], how often these led elsewhere while sampling. Table: chain_rotation
+    [M, C, 3, 3], chain_shift, chain_z, chain_log_likelihood; lengths [M, C, 4] of moves; reference [M, 3, 3]: the frame
+    in which rotations are told; samples [M, C, S, 3 + s + d + 1] of turn from the reference (radians), shift (Å), z,
     log-likelihood; accepted [M, C, 4].
 
     ``settings``: a ``HyperMolecule``."""
@@ -50,6 +54,12 @@ class Steps:
         spread = self.settings.shift_spread * context.box * context.pixel_size
         self._prior = Prior(spread, spec.domain, spec.z_dim)
         self._plane: Tensor | None = None
+        self._together = Together(self._expansion, self._conformations, context.pixel_size)
+
+    @property
+    def round(self) -> int:
+        """Updates from one sweep to the next."""
+        return 1 + self.settings.together
 
     def initial(self) -> State:
         """Nothing yet."""
@@ -89,11 +99,11 @@ class Steps:
 
     def settle(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """A sweep, moves still tuned."""
-        return self._swept(state, batch, draws, 1.0, self.settings.find_passes + state.clock.pass_index)
+        return self._swept(state, batch, draws, 1.0, self.settings.find_passes + self._sweep(state))
 
     def sample(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """A sweep whose end is kept."""
-        number, known = state.clock.pass_index, state.table
+        number, known = self._sweep(state), state.table
         done = self._swept(state, batch, draws, 1.0, None)
         at = from_rows({name.removeprefix(CHAIN): value for name, value in done.rows.items()})
         turn = matrix_to_rotvec(at.rotation @ known["reference"][batch.particle][:, None].mT)
@@ -113,7 +123,7 @@ class Steps:
 
     def kept(self, state: State, totals: dict[str, Tensor]) -> State:
         """The same; the volumes are kept."""
-        number, state = state.clock.pass_index, self.redrawn(state, totals)
+        number, state = self._sweep(state), self.redrawn(state, totals)
         draws = state.tensors["draws"].clone()
         draws[number] = state.tensors["coefficients"]
         return State({**state.tensors, "draws": draws}, state.table, state.data)
@@ -124,6 +134,8 @@ class Steps:
         best = int(state.table[f"{CHAIN}log_likelihood"].sum(0).argmax())
         tensors = {name: _repeated(value, best, 0) for name, value in state.tensors.items()}
         tensors["powers"] = torch.ones_like(tensors["powers"])
+        reach = tensors["powers"].new_tensor([FIRST[way.kind] for way in self._together.ways])
+        tensors["reach"] = reach.expand(self.settings.sampler.chains, -1).clone()
         names = [name for name in state.table if name.startswith(CHAIN) or name == "lengths"]
         table = {name: _repeated(state.table[name], best, 1) for name in names}
         return State(tensors, {**table, "reference": table[f"{CHAIN}rotation"][:, 0].clone()}, state.data)
@@ -136,7 +148,60 @@ class Steps:
         coefficients = state.tensors["coefficients"]
         draws = coefficients.new_zeros(settings.samples, *coefficients.shape)
         table = {**known, "samples": rows, "accepted": torch.zeros_like(known["lengths"])}
-        return State({**state.tensors, "draws": draws}, table, state.data)
+        tensors = {**state.tensors, "draws": draws, "led": torch.zeros_like(state.tensors["reach"])}
+        return State(tensors, table, state.data)
+
+    def beside(self, state: State, batch: Any, draws: Draws) -> Contribution:
+        """How likely images, poses and z are at other places of an orbit of them all and the volume."""
+        way, direction, amount, _ = self._orbit(state)
+        known = {name: value[batch.particle] for name, value in state.table.items() if name.startswith(CHAIN)}
+        at = from_rows({name.removeprefix(CHAIN): value for name, value in known.items()})
+        coefficients = state.tensors["coefficients"]
+        volumes, _ = self._together.volumes(way, direction, amount, coefficients)
+        there, stretch = self._together.states(way, direction, amount, at)
+        candidates = (value.flatten(1, 2)[:, :, None] for value in (there.rotation, there.shift, there.z))
+        likely = self._target(volumes.flatten(0, 1), batch).log_likelihood(*candidates)
+        density = likely.view(stretch.shape) + self._prior.log_density(there) + stretch
+        return Contribution({"density": density.sum(0)}, {}, {"nll": -likely[:, :: amount.shape[1]].mean(1).sum()})
+
+    def led(self, state: State, totals: dict[str, Tensor]) -> State:
+        """Each chain goes on from one of these places, in proportion to the posterior there."""
+        way, direction, amount, rng = self._orbit(state)
+        tensors, place = state.tensors, self._together.ways.index(way)
+        volumes, grown = self._together.volumes(way, direction, amount, tensors["coefficients"])
+        variance = tensors["powers"][:, None, :, None] * self._variance.to(volumes)
+        which = chosen(totals["density"] + grown - 0.5 * (volumes.square() / variance).sum((-2, -1)), rng)
+        chains, elsewhere = torch.arange(len(which), device=which.device), which != 0
+        at = from_rows({name.removeprefix(CHAIN): v for name, v in state.table.items() if name.startswith(CHAIN)})
+        there, _ = self._together.states(way, direction, amount[chains, which][:, None], at)
+        moved = {f"{CHAIN}{name}": getattr(there, name)[:, :, 0] for name in ("rotation", "shift", "z")}
+        counted = "led" if "led" in tensors else "reach"
+        changed = tensors[counted].clone()
+        if counted == "led":
+            changed[:, place] += elsewhere
+        else:
+            changed[:, place] = tuned_together(changed[:, place], elsewhere, self._visits(state))
+        more = {"coefficients": volumes[chains, which], counted: changed}
+        return State({**tensors, **more}, {**state.table, **moved}, state.data)
+
+    def _sweep(self, state: State) -> int:
+        return state.clock.updates // self.round
+
+    def _visits(self, state: State) -> int:
+        """How often this phase was at the way that it is at."""
+        return self._turn(state) // len(self._together.ways)
+
+    def _turn(self, state: State) -> int:
+        """Number of this move of all particles, in its phase."""
+        sweep, within = divmod(state.clock.updates, self.round)
+        return sweep * self.settings.together + within - 1
+
+    def _orbit(self, state: State) -> tuple[Way, Tensor, Tensor, torch.Generator]:
+        """The way whose turn it is, each chain's direction [C, 3] and places [C, K]; and the stream of what follows."""
+        ways, rng = self._together.ways, self._generator(state, "together")
+        place = self._turn(state) % len(ways)
+        reach = state.tensors["reach"][:, place]
+        return ways[place], directions(len(reach), rng).to(reach), places(reach, rng), rng
 
     def _swept(self, state: State, batch: Any, draws: Draws, beta: float, tuning: int | None) -> Contribution:
         """One sweep under the present volumes; ``tuning``: its number while moves are tuned."""
