@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -105,7 +106,7 @@ class Steps:
         """A sweep whose end is kept."""
         number, known = self._sweep(state), state.table
         done = self._swept(state, batch, draws, 1.0, None)
-        at = from_rows({name.removeprefix(CHAIN): value for name, value in done.rows.items()})
+        at = _chains(done.rows)
         turn = matrix_to_rotvec(at.rotation @ known["reference"][batch.particle][:, None].mT)
         found = torch.cat([turn, at.shift, at.z, at.log_likelihood[..., None]], -1)
         samples = known["samples"][batch.particle].clone()
@@ -154,8 +155,7 @@ class Steps:
     def beside(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """How likely images, poses and z are at other places of an orbit of them all and the volume."""
         way, direction, amount, _ = self._orbit(state)
-        known = {name: value[batch.particle] for name, value in state.table.items() if name.startswith(CHAIN)}
-        at = from_rows({name.removeprefix(CHAIN): value for name, value in known.items()})
+        at = _chains(state.table, batch.particle)
         coefficients = state.tensors["coefficients"]
         volumes, _ = self._together.volumes(way, direction, amount, coefficients)
         there, stretch = self._together.states(way, direction, amount, at)
@@ -172,8 +172,7 @@ class Steps:
         variance = tensors["powers"][:, None, :, None] * self._variance.to(volumes)
         which = chosen(totals["density"] + grown - 0.5 * (volumes.square() / variance).sum((-2, -1)), rng)
         chains, elsewhere = torch.arange(len(which), device=which.device), which != 0
-        at = from_rows({name.removeprefix(CHAIN): v for name, v in state.table.items() if name.startswith(CHAIN)})
-        there, _ = self._together.states(way, direction, amount[chains, which][:, None], at)
+        there, _ = self._together.states(way, direction, amount[chains, which][:, None], _chains(state.table))
         moved = {f"{CHAIN}{name}": getattr(there, name)[:, :, 0] for name in ("rotation", "shift", "z")}
         counted = "led" if "led" in tensors else "reach"
         changed = tensors[counted].clone()
@@ -205,10 +204,9 @@ class Steps:
 
     def _swept(self, state: State, batch: Any, draws: Draws, beta: float, tuning: int | None) -> Contribution:
         """One sweep under the present volumes; ``tuning``: its number while moves are tuned."""
-        known = {name: value[batch.particle] for name, value in state.table.items() if name.startswith(CHAIN)}
         lengths = state.table["lengths"][batch.particle]
         target = self._target(state.tensors["coefficients"], batch)
-        at = self._placed(from_rows({name.removeprefix(CHAIN): value for name, value in known.items()}), target)
+        at = self._placed(_chains(state.table, batch.particle), target)
         kernel = Metropolis(target, self._prior, draws, beta)
         at, shares = self.settings.sampler.sweep(kernel, at, lengths, state.clock.pass_index)
         rows = _named(at)
@@ -271,6 +269,12 @@ class Steps:
     def _generator(self, state: State, purpose: str) -> torch.Generator:
         clock = state.clock
         return generator(self.context.seed, purpose, clock.phase, clock.pass_index)
+
+
+def _chains(table: Mapping[str, Tensor], rows: Tensor | None = None) -> States:
+    """Where the chains of these particles are (of all of them)."""
+    named = {name.removeprefix(CHAIN): value for name, value in table.items() if name.startswith(CHAIN)}
+    return from_rows({name: value if rows is None else value[rows] for name, value in named.items()})
 
 
 def _named(at: States) -> dict[str, Tensor]:
