@@ -16,3 +16,4 @@ from hypermol.kernels.grid import (
 )
 from hypermol.kernels.moments import insert_moments, record_size, slice_moments, solve_moments, symmetrise_moments
 from hypermol.kernels.separate import insert_separate, slice_separate, symmetrise_separate
+from hypermol.kernels.spline import spline_values

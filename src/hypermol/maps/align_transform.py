@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from hypermol.errors import DataError
+from hypermol.kernels import spline_values
 from hypermol.kernels.box import require_even_box
 from hypermol.shapes import Complex, Float
 
-_CHUNK = 1 << 15
 _AXES = (-3, -2, -1)
 
 
@@ -26,33 +26,12 @@ class SplineTransform:
 
     def at(self, points: Float[Tensor, "p 3"]) -> Complex[Tensor, " p"]:
         """The transform at points k = (x, y, z) in units of 1/D."""
-        pieces = [self._values(piece)[0] for piece in points.split(_CHUNK)]
-        return torch.cat(pieces) if pieces else self.coefficients.new_zeros(0)
+        return self.with_slope(points)[0]
 
     def with_slope(self, points: Float[Tensor, "p 3"]) -> tuple[Complex[Tensor, " p"], Complex[Tensor, "p 3"]]:
         """The transform at points, and its slope along x, y and z (per 1/D)."""
-        values, slopes = zip(*(self._values(piece, True) for piece in points.split(_CHUNK)), strict=True)
-        return torch.cat(values), torch.cat(slopes)
-
-    def _values(self, points: Tensor, slope: bool = False) -> tuple[Tensor, Tensor]:
-        place = 2 * points
-        base = place.floor()
-        weight, steep = _spline(place - base)
-        index = (base.long()[..., None] + torch.arange(-1, 3, device=points.device) + self.reach).unbind(1)
-        size = 2 * self.reach + 1
-        flat = (index[2][:, :, None, None] * size + index[1][:, None, :, None]) * size + index[0][:, None, None, :]
-        taps = self.coefficients.flatten()[flat]
-
-        x, y, z = weight.unbind(1)
-        rows = (taps * x[:, None, None]).sum(-1)
-        plane = (rows * y[:, None]).sum(-1)
-        value = (plane * z).sum(-1)
-        if not slope:
-            return value, value
-        dx, dy, dz = steep.unbind(1)
-        along_x = (((taps * dx[:, None, None]).sum(-1) * y[:, None]).sum(-1) * z).sum(-1)
-        along_y = ((rows * dy[:, None]).sum(-1) * z).sum(-1)
-        return value, 2 * torch.stack([along_x, along_y, (plane * dz).sum(-1)], dim=-1)
+        value, slope = spline_values(self.coefficients, 2 * points + self.reach)
+        return value, 2 * slope
 
 
 def spline_transform(map_: Float[Tensor, "d d d"], band: float) -> SplineTransform:
@@ -109,11 +88,3 @@ def phases(points: Float[Tensor, "p 3"], shift_px: Float[Tensor, "3"], box: int)
     """exp(-2πi k·t) of a shift (pixels x, y, z)."""
     angle = (-2 * torch.pi / box) * (points @ shift_px)
     return torch.polar(torch.ones_like(angle), angle)
-
-
-def _spline(fraction: Tensor) -> tuple[Tensor, Tensor]:
-    """Cubic B-spline weights of the four nearest knots [..., 4], and their slopes."""
-    t, one = fraction, 1 - fraction
-    weight = [one**3 / 6, 2 / 3 - t**2 * (2 - t) / 2, 2 / 3 - one**2 * (2 - one) / 2, t**3 / 6]
-    slope = [-(one**2) / 2, t * (3 * t - 4) / 2, one * (4 - 3 * one) / 2, t**2 / 2]
-    return torch.stack(weight, dim=-1), torch.stack(slope, dim=-1)
