@@ -1,7 +1,7 @@
 """Values and slopes of a cubic B-spline between the nodes of a cube of complex coefficients.
 
 Cost that cannot be avoided, per point: 64 complex coefficients read, 84 products of one with a weight for the value and
-164 more for the slopes. numba on the CPU, torch elsewhere.
+108 more for the slopes. numba on the CPU, torch elsewhere.
 """
 
 from torch import Tensor
