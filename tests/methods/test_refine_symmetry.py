@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hypermol.errors import ConfigError
-from hypermol.imaging import geodesic_angle_deg, symmetry_rotations
+from hypermol.imaging import geodesic_angle_deg, rotvec_to_matrix, symmetry_rotations
 from hypermol.kernels import volume_to_grid
-from hypermol.maps import low_pass, read_map, resized, transform_map, write_map
+from hypermol.maps import align_maps, centred_sphere, low_pass, read_map, resized, transform_map, write_map
 from hypermol.methods import configured, find_method, train
 from hypermol.methods.context import build_context
 from hypermol.methods.refine_steps import Steps
@@ -61,6 +61,50 @@ def test_poses_are_right_up_to_the_group_and_the_map_is_better(tetramer, tmp_pat
     map_ = read_map(with_group.volumes / "consensus.mrc")[0]
     for element in group[1:]:
         assert float(fsc(transform_map(map_, element, torch.zeros(3)), map_)[1:10].min()) > 0.99
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tetramer):
+    """The blurred map, turned and moved: a map that a run without symmetry has found."""
+    folder, _ = tetramer
+    rough, pixel_size = read_map(folder / "rough.mrc")
+    turn = rotvec_to_matrix(torch.tensor([0.5, -0.8, 0.3], dtype=torch.float64))
+    write_map(folder / "elsewhere.mrc", transform_map(rough, turn, torch.tensor([1.0, -1.5, 0.5])), pixel_size)
+    return str(folder / "elsewhere.mrc")
+
+
+def test_axes_that_are_elsewhere_are_put_right_and_it_is_said(tetramer, elsewhere, tmp_path):
+    """As good a map as from the reference in place, up to which axis is which."""
+    folder, truth = tetramer
+    run = refined(folder, tmp_path / "run", symmetry="D2", reference=elsewhere)
+    assert any("was moved: its axes of D2" in event["text"] for event in run.log() if event["event"] == "note")
+    map_, exact = read_map(run.volumes / "consensus.mrc")[0], truth.map(0).float()
+    alike = fsc(align_maps(map_, exact, either_hand=False).aligned, exact, truth.mask().float())
+    in_place = likeness(refined(folder, tmp_path / "in-place", symmetry="D2"), truth)
+    assert float(fsc_mean(alike[:13])) > in_place - 0.03
+
+
+@pytest.mark.parametrize("why", ["mask", "search_passes"])
+def test_a_map_that_must_stay_is_refused_where_its_axes_are_elsewhere(tetramer, elsewhere, tmp_path, why):
+    folder, truth = tetramer
+    write_map(folder / "sphere.mrc", centred_sphere(32), truth.pixel_size)
+    given = {"mask": str(folder / "sphere.mrc")} if why == "mask" else {"search_passes": 0}
+    with pytest.raises(ConfigError, match=f"must stay where it is because of .*{why}"):
+        refined(folder, tmp_path / "run", symmetry="D2", reference=elsewhere, **given)
+
+
+@pytest.mark.slow
+def test_from_images_alone(tetramer, tmp_path):
+    """A map of the group, found without it and refined with it, is nearer to the truth than one without."""
+    folder, truth = tetramer
+    exact, mask, found = truth.map(0).float(), truth.mask().float(), {}
+    for group in ("D2", "C1"):
+        method = configured(find_method("abinitio"), {"symmetry": group, "starts": 2})
+        map_ = read_map(train(folder / "data" / "particles.star", method, tmp_path / group).volumes / "consensus.mrc")[
+            0
+        ]
+        found[group] = float(fsc_mean(fsc(align_maps(map_, exact).aligned, exact, mask)[:13]))
+    assert found["D2"] > max(0.85, found["C1"] + 0.05)
 
 
 def test_a_group_that_is_none_is_refused(tetramer, tmp_path):

@@ -36,4 +36,4 @@ from hypermol.imaging.rotations import (
 from hypermol.imaging.several_images import image_rotations, image_shifts
 from hypermol.imaging.shifts import shift_phase
 from hypermol.imaging.so3_grid import directions, rotations_at, so3_grid, spacing_deg, subdivide
-from hypermol.imaging.symmetry import asymmetric_cells, symmetry_rotations
+from hypermol.imaging.symmetry import asymmetric_cells, symmetry_generators, symmetry_rotations

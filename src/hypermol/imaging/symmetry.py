@@ -40,13 +40,20 @@ def symmetry_rotations(name: str) -> Float[Tensor, "g 3 3"]:
     x, y, z, fivefold in the yz plane nearer to y (I1: to z); I3, I4: fivefold along z. Raises ConfigError for others.
     """
     elements = [torch.eye(3, dtype=torch.float64)]
-    generators = [_turn(fold, axis) for fold, axis in _generators(name)]
+    generators = symmetry_generators(name)
     for element in elements:  # grows on the way, until nothing new comes
         for generator in generators:
             product = generator @ element
             if all(float((product - known).abs().max()) > _SAME for known in elements):
                 elements.append(product)
     return torch.stack(elements)
+
+
+@cache
+def symmetry_generators(name: str) -> Float[Tensor, "m 3 3"]:
+    """The rotations (float64) from which all others of a group follow; the first is about z, and it and the last are
+    enough. Raises ConfigError where there is no such group."""
+    return torch.stack([_turn(fold, axis) for fold, axis in _generators(name)])
 
 
 @cache

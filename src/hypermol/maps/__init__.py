@@ -7,3 +7,4 @@ from hypermol.maps.lay_still import StillFrames, laid_still
 from hypermol.maps.mask import automatic_mask, centred_sphere, otsu_threshold, soft_sphere
 from hypermol.maps.resize import resized
 from hypermol.maps.rigid_fields import rigid_fields
+from hypermol.maps.symmetry_axes import SymmetryAxes, find_symmetry_axes, symmetry_agreement

@@ -46,9 +46,12 @@ class AbInitio:
     local_passes: Annotated[Count, "of refinement, with poses refined where they are"] = 4
     shift_range: Annotated[Portion, "how far a molecule may be off centre, in boxes"] = 0.08
     kept: Annotated[Count, "candidates that a search keeps after its first level; fewer later"] = 24
+    symmetry: Annotated[
+        str,
+        "point group of the molecule: C1, C4, D2, T, O, I …; starts do without, then its axes are put as in RELION",
+    ] = "C1"
 
     mask = "auto"
-    symmetry = "C1"  # axes of a found map lie anywhere
     contrast, defocus, local_resolution = False, False, True
     represents = "voxel grid in Fourier space, one per half set"
     infers = "pose, by search"
@@ -70,7 +73,7 @@ class AbInitio:
 
         def choose(state: State, totals: dict[str, Tensor]) -> State:
             chosen, maps = steps.chosen(state, totals)
-            return refining.begun(chosen, maps[0])
+            return refining.begun(chosen, maps[0], int(chosen.data["band"]))
 
         judging, seen = (Step(steps.judge, choose),), seen + steps.judged
         choice = Phase("choose", judging, 1, self.batch_size, apply_every=None, images=seen, enter=steps.gathered)

@@ -213,7 +213,7 @@ class Steps:
         levels = self._levels(int(state.data["band"]), last)
         shape = batch.size, self.classes, levels.kept_after(levels.last_order)
         value = torch.full(shape, -torch.inf, dtype=torch.float64, device=batch.half.device)
-        rotation, shift = batch.ctf.new_zeros(*shape, 3, 3), batch.ctf.new_zeros(*shape, batch.shift.shape[-1])
+        rotation, shift = batch.ctf.new_zeros(*shape, 3, 3), batch.ctf.new_zeros(*shape, batch.shift_dim)
         for own, grid in enumerate(self._grids(state)):
             rows = torch.nonzero(hoped[:, own])[:, 0]
             if len(rows):

@@ -163,7 +163,7 @@ def own_turned_image(map_: Float[Tensor, "d d d"], shells: float) -> str | None:
     return (
         f"up to shell {first_below(alike, ALIKE) - 1} the map looks the same after a turn by {angle:.0f}° about "
         f"({_words(axis.tolist())}): particles may be in the wrong one of two poses that differ by it; if the molecule "
-        f"is symmetric, turn the map so that its axis is z and refine from it (-m refine --set symmetry=C{fold})"
+        f"is symmetric, refine from this map with its group (-m refine --set reference=MAP --set symmetry=C{fold})"
     )
 
 

@@ -13,10 +13,11 @@ from hypermol.engine import Contribution, Draws, State
 from hypermol.errors import ConfigError
 from hypermol.imaging import spacing_deg, symmetry_rotations
 from hypermol.kernels import volume_to_grid
-from hypermol.maps import centred_sphere, filtered, low_pass, read_map, resized, transform_map
+from hypermol.maps import centred_sphere, filtered, low_pass, read_map, resized
 from hypermol.methods.backprojection import LOCAL_RESOLUTION, maps_and_words
 from hypermol.methods.kept import Kept
 from hypermol.methods.masks import first_mask
+from hypermol.methods.on_axes import on_axes
 from hypermol.methods.pose_findings import findings
 from hypermol.methods.refine_optics import Optics
 from hypermol.methods.resolved_where import resolved_where
@@ -89,15 +90,24 @@ class Steps:
         last = self.context.box // 2 - 1
         return min(last, max(6, round(self.settings.start * last)))
 
-    def begun(self, state: State, reference: Tensor) -> State:
-        """``state`` with this map for both halves."""
-        box, band = self.context.box, self._first_band()
+    def begun(self, state: State, reference: Tensor, trusted: int = 0) -> State:
+        """``state`` with this map for both halves. trusted: its shells that tell of its symmetry, if more than those
+        to begin with."""
+        box, band, said = self.context.box, self._first_band(), list[str]()
         if self._group is not None:
-            none = torch.zeros(3)
-            reference = torch.stack([transform_map(reference, element, none) for element in self._group]).mean(0)
+            reference, said = on_axes(reference, self.settings.symmetry, max(band, trusted), self._fixed())
         low = low_pass(reference, 1.0, box / band)
         tensors = {"maps": torch.stack([low, low]), "mask": first_mask(self.settings.mask, box).to(low.device)}
-        return State(tensors=tensors | self._optics.begun(), data={**state.data, "band": band, "posed": False})
+        data = {**state.data, "band": band, "posed": False, "notes": [*state.data.get("notes", ()), *said]}
+        return State(tensors=tensors | self._optics.begun(), data=data)
+
+    def _fixed(self) -> str:
+        """Why a map to begin with must stay where it is, if so."""
+        if self.settings.mask not in ("auto", "sphere"):
+            return f"the mask, which lies where the map does ({self.settings.mask}); let the mask be auto"
+        return (
+            "" if self.settings.search_passes else "the given poses, which search_passes = 0 keeps; let it be 1 or more"
+        )
 
     def search(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """Every pose anew."""
