@@ -171,7 +171,8 @@ def test_no_poses_is_normal_for_check_and_refused_by_methods_that_need_them(data
     assert "no poses" in done("check", star).out
     for method in ("cryodrgn", "autodecoder", "neural-homogeneous", "backprojection"):
         refused("train", star, "-m", method, "-o", data / "run", words=["has no poses", "rlnAngleRot", method])
-    refused("train", data / STACK, "-o", data / "run", words=["has no poses"])
+    refused("train", data / STACK, "-o", data / "run", words=["has no poses", "-m abinitio"])
+    refused("train", star, "-m", "refine", "-o", data / "run", words=["no poses to begin from", "--set reference="])
     assert not (data / "run").exists()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hypermol.engine import Processes, RunStore, State, choose_device, choose_precision
-from hypermol.errors import ConfigError
+from hypermol.errors import ConfigError, DataError
 from hypermol.maps import write_map
 from hypermol.methods.given import Given
 from hypermol.methods.job import Conduct, Job, make_ready
@@ -39,9 +39,9 @@ def train(
 ) -> Run:
     """Run ``method`` on the particles of a star, cs or mrcs file and write the run folder ``out``.
 
-    ``datadir`` to ``pixel_size``: see ``read_particles``. Raises, before the folder is made: DataError for bad input
-    (files, metadata, pixels), ConfigError where the folder exists, the method needs poses that the file lacks, or
-    settings do not fit the data.
+    ``datadir`` to ``pixel_size``: see ``read_particles``. Raises, leaving no folder: DataError for bad input (files,
+    metadata, pixels), ConfigError where the folder exists, the method needs poses that the file lacks, or settings do
+    not fit the data.
     """
     conduct, preparation = conduct or Conduct(), preparation or Preparation()
     given = Given.at(path, datadir, passthrough, poses, ctf, pixel_size)
@@ -62,7 +62,16 @@ def train(
             Run.create(out, run_config(seed, method, given.to_config(particles), preparation))
         processes.barrier()
         with occupied(Path(out), processes.first):
-            return _work(Run.open(out), job, seed, conduct)
+            run = Run.open(out)
+            try:
+                return _work(run, job, seed, conduct)
+            except (
+                ConfigError,
+                DataError,
+            ):  # most come before anything is saved: what a method begins with does not fit
+                if processes.first:
+                    run.remove_unbegun()
+                raise
 
 
 def resume(path: Path | str, conduct: Conduct | None = None) -> Run:
@@ -89,7 +98,8 @@ def _require_poses(particles: Particles, method: Any) -> None:
     if method.needs_poses and not particles.has_poses:
         raise ConfigError(
             f"{particles.path} has no poses, and {method.name} needs them: expected rlnAngleRot, rlnAngleTilt, "
-            "rlnAnglePsi (star) or alignments3D/pose (cs); refine the particles first, or add --passthrough or --poses"
+            "rlnAnglePsi (star) or alignments3D/pose (cs); let a method find them (-m abinitio, or -m ppca-abinitio "
+            "where the molecule moves), or add --passthrough or --poses"
         )
 
 

@@ -17,6 +17,7 @@ from hypermol.arrays import read_npz
 from hypermol.atomic import is_unfinished, remove_unfinished, write_text, write_with
 from hypermol.errors import ConfigError, DataError
 from hypermol.plain import plain, read_json
+from hypermol.runs.occupied import MARK
 from hypermol.shell import quoted
 
 FORMAT = 1
@@ -44,6 +45,15 @@ class Run:
         run = cls(path)
         run.rewrite_config({"format": FORMAT, **config})
         return run
+
+    def remove_unbegun(self) -> None:
+        """Take the folder of a job that was refused before it saved anything away again, so that its name is free; one
+        that holds anything else stays."""
+        kept = {"config.toml", "log.jsonl", MARK}
+        if all(entry.name in kept for entry in self.path.iterdir()):
+            for entry in list(self.path.iterdir()):
+                entry.unlink()
+            self.path.rmdir()
 
     @classmethod
     def open(cls, path: Path | str) -> Run:
