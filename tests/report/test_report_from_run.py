@@ -1,17 +1,20 @@
 """A run folder becomes a report: whole, half empty, and without its particles."""
 
+import dataclasses
 import re
 
 import numpy as np
 import pytest
+import starfile
 import torch
 
 from hypermol.errors import DataError
 from hypermol.landscape import LandscapeSettings, analyze, save_landscape, write_maps
 from hypermol.maps import write_map
-from hypermol.methods import find_method, train
+from hypermol.methods import configured, find_method, train
 from hypermol.report import MapSeries, ReportData, report_of, report_run
 from hypermol.report.sections.conformations import conformations_section
+from hypermol.report.sections.local_resolution import local_resolution_section
 from hypermol.report.sections.motion import motion_section
 from hypermol.report.sections.resolution import resolution_section
 from hypermol.runs import Run
@@ -209,3 +212,35 @@ def test_a_family_that_belongs_to_no_particle_moves(run):
     assert set(section.data["charts"]) == {"fsccc", "fsccc_true"}
     assert section.data["charts"]["fsccc_true"]["data"][0]["zmin"] == 0.0  # one scale for both
     assert conformations_section(ReportData("nothing")) is None
+
+
+def test_local_resolution_is_shown_where_there_is_one(run):
+    assert report_of(run).local_resolution is None
+    angstrom = np.where(ball(np.zeros((1, 1)))[0] > 0.3, 7.5, 0.0).astype(np.float32)
+    angstrom[8, 8, 8] = 12.5
+    write_map(run.volumes / "local-resolution.mrc", torch.from_numpy(angstrom), 2.0)
+    data = report_of(run)
+    section = local_resolution_section(data)
+    assert "better than 7.5 Å" in section.body
+    assert "data:image/png" in section.body
+    assert all("local" not in caption for series in data.maps for caption in series.captions)
+    nothing = dataclasses.replace(data.local_resolution, angstrom=np.zeros_like(angstrom))
+    assert local_resolution_section(dataclasses.replace(data, local_resolution=nothing)) is None
+    write_map(run.volumes / "local-resolution.mrc", torch.zeros(8, 8, 8) + 1, 2.0)
+    with pytest.raises(DataError, match="a box of 8 px, but consensus"):
+        report_of(run)
+
+
+def test_poses_that_were_found_are_not_missed(tmp_path):
+    """A file without poses, through a method that finds them and one that was stopped before."""
+    simulate(Recipe(name="homogeneous", n=60, box=16, snr=1.0, seed=2), tmp_path / "data")
+    star = tmp_path / "data" / "particles.star"
+    blocks = starfile.read(star, always_dict=True)
+    rows = blocks["particles"]
+    blocks["particles"] = rows.drop(columns=[name for name in rows if name.startswith(("rlnAngle", "rlnOrigin"))])
+    starfile.write(blocks, star, overwrite=True)
+    few = {"starts": 1, "images": 20, "first_shells": 3, "last_shells": 4, "search_passes": 1, "local_passes": 1}
+    run = train(star, configured(find_method("abinitio"), {**few, "kept": 2}), tmp_path / "run", seed=0)
+    assert not any("no poses" in words for words in report_of(run).warnings)
+    (run.path / "estimates.npz").unlink()
+    assert any("no poses" in words for words in report_of(run).warnings)

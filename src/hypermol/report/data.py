@@ -47,6 +47,15 @@ class MapSeries:
 
 
 @dataclass(frozen=True)
+class LocalResolution:
+    """Å at every voxel of a map (0: outside the mask, or nothing resolved), the map itself, and its Å per pixel."""
+
+    angstrom: Float[np.ndarray, "D D D"]
+    density: Float[np.ndarray, "D D D"]
+    pixel_size: float
+
+
+@dataclass(frozen=True)
 class FscCurve:
     """Fourier shell correlation per shell: ``fsc`` [D/2], shell s at s / (D · pixel_size) 1/Å.
 
@@ -114,7 +123,7 @@ class ReportData:
     log.jsonl; ``estimates`` arrays of estimates.npz;
     ``micrograph`` and ``defocus`` (Å) per particle; ``maps`` consensus and half maps; ``states`` maps at cluster
     centres; ``motions`` maps along paths, the first shown first; ``matrices`` how alike every two maps of a family are,
-    by name; ``validation`` what the halves of the data say of each
+    by name; ``local_resolution`` of the consensus map; ``validation`` what the halves of the data say of each
     other; ``settings`` the text of config.toml;
     ``absent`` sentences on what could not be shown and why; ``warnings`` sentences the reader must not miss.
     """
@@ -135,6 +144,7 @@ class ReportData:
     motions: tuple[MapSeries, ...] = ()
     matrices: Mapping[str, Float[np.ndarray, "n n"]] = field(default_factory=dict)
     fsc: tuple[FscCurve, ...] = ()
+    local_resolution: LocalResolution | None = None
     validation: ValidationShown | None = None
     warnings: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from hypermol.errors import ConfigError, DataError, HypermolError
 from hypermol.landscape import Landscape, load_landscape
 from hypermol.methods import run_method, run_particles
 from hypermol.particles import Particles
-from hypermol.report.data import Column, Figure, FscCurve, MapSeries, ReportData
+from hypermol.report.data import Column, Figure, FscCurve, LocalResolution, MapSeries, ReportData
 from hypermol.report.from_validation import validation_of
 from hypermol.report.page import write_report
 from hypermol.report.series import series_of
@@ -28,7 +28,7 @@ CURVES = {
     "unmasked": ("unmasked", 0.143),
     "randomised": ("phase-randomised", None),
 }
-CONFORMATION = "conformation-"
+CONFORMATION, LOCAL_RESOLUTION = "conformation-", "local-resolution"
 MAP_WORDS = {"half1": "half map 1", "half2": "half map 2", "map-at-median-z": "at the median z"}
 SHARED_POSES = "half maps reconstructed with the same poses: judges the signal, not independent refinements"
 
@@ -64,8 +64,9 @@ def report_of(run: Run) -> ReportData:
         motions=motions or _family(run),
         matrices=run.matrices(),
         fsc=_curves(run),
+        local_resolution=_local_resolution(run.volumes),
         validation=validation,
-        warnings=_warnings(run, log, particles),
+        warnings=_warnings(run, log, _still_true(particles, estimates)),
         absent=tuple(absent),
         settings=(run.path / "config.toml").read_text(),
         version=__version__,
@@ -152,7 +153,7 @@ def _maps(folder: Path) -> tuple[MapSeries, ...]:
     """The maps of RUN/volumes: a fitted map first, then the consensus; half maps last, masks left out. Components,
     which are changes of density, by themselves."""
     rank = {"map": -1, "consensus": 0, "half1": 2, "half2": 3}
-    files = [path for path in folder.glob("*.mrc") if "mask" not in path.stem and path.stem != "local-resolution"]
+    files = [path for path in folder.glob("*.mrc") if "mask" not in path.stem and path.stem != LOCAL_RESOLUTION]
     files = [path for path in files if not path.stem.startswith(CONFORMATION)]
     files.sort(key=lambda path: (rank.get(path.stem, 1), path.stem))
     if not files:
@@ -184,6 +185,19 @@ def _curves(run: Run) -> tuple[FscCurve, ...]:
         how, value = stated.get("how", SHARED_POSES), stated.get("value")
         shown.append(FscCurve(words, known[name], pixel_size, threshold, how, value if threshold == 0.143 else None))
     return tuple(shown)
+
+
+def _local_resolution(folder: Path) -> LocalResolution | None:
+    """Raises DataError where it does not fit the map beside it."""
+    from hypermol.maps import read_map
+
+    found, density = folder / f"{LOCAL_RESOLUTION}.mrc", folder / "consensus.mrc"
+    if not found.exists() or not density.exists():
+        return None
+    (angstrom, pixel_size), (map_, _) = read_map(found), read_map(density)
+    if angstrom.shape != map_.shape:
+        raise DataError(f"{found}: a box of {angstrom.shape[0]} px, but consensus.mrc beside it has {map_.shape[0]}")
+    return LocalResolution(angstrom.numpy(), map_.numpy(), float(pixel_size))
 
 
 def _pixel_size(run: Run) -> float | None:
@@ -248,7 +262,13 @@ def _figure(label: str, entry: Mapping[str, Any]) -> Figure:
     return Figure(label.replace("_", " "), in_words(label, entry), str(entry.get("how") or ""))
 
 
-def _warnings(run: Run, log: list[dict[str, Any]], particles: Particles | None) -> tuple[str, ...]:
+def _still_true(particles: Particles | None, estimates: Mapping[str, np.ndarray]) -> list[str]:
+    """What was said of the file when it was read; that it had no poses matters no more where they were found."""
+    said = [] if particles is None else particles.notes
+    return [note for note in said if "rotation" not in estimates or not note.startswith("no poses")]
+
+
+def _warnings(run: Run, log: list[dict[str, Any]], of_particles: list[str]) -> tuple[str, ...]:
     found = []
     if not run.finished:
         found.append(f"This run has not finished; `hypermol train --resume {quoted(run.path)}` continues it.")
@@ -260,4 +280,4 @@ def _warnings(run: Run, log: list[dict[str, Any]], particles: Particles | None) 
     said = (str(row["text"]) for row in log if row.get("event") == "note")
     warned = (text.removeprefix(WARNING) for text in said if text.startswith(WARNING))
     found.extend(f"{text[:1].upper()}{text[1:]}." for text in warned)
-    return (*found, *(particles.notes if particles is not None else ()))
+    return (*found, *of_particles)

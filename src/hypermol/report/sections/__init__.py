@@ -7,6 +7,7 @@ from hypermol.report.sections.galleries import maps_section, states_section
 from hypermol.report.sections.latent import landscape_section
 from hypermol.report.sections.leakage import leakage_section
 from hypermol.report.sections.learning import learning_section
+from hypermol.report.sections.local_resolution import local_resolution_section
 from hypermol.report.sections.motion import motion_section
 from hypermol.report.sections.overview import overview_section
 from hypermol.report.sections.resolution import resolution_section
@@ -24,6 +25,7 @@ SECTIONS = (
     leakage_section,
     maps_section,
     resolution_section,
+    local_resolution_section,
     coverage_section,
     learning_section,
     settings_section,
