@@ -22,20 +22,20 @@ def on_axes(map_: Float[Tensor, "d d d"], symmetry: str, band: int, fixed: str =
     """The map averaged over the group, moved first where its axes are elsewhere, and what is to be said.
 
     band: shells of the map that can be trusted. fixed: why it must not be moved, if so. Raises ConfigError where it
-    would have to be.
+    would have to be beyond doubt.
     """
     band, words = min(band, MOST_SHELLS), list[str]()
     agreement = symmetry_agreement(map_, symmetry, band)
     if agreement < CERTAIN:
         found = find_symmetry_axes(map_, symmetry, band)
         moved = found.agreement > agreement + BETTER
-        if moved and fixed:
+        if moved and fixed and found.agreement >= SYMMETRIC:
             raise ConfigError(
                 f"the map to begin with has its axes of {symmetry} elsewhere than RELION puts them: it agrees with its "
                 f"turned copies to FSC {agreement:.2f} (mean of {band} shells), and to {found.agreement:.2f} once "
                 f"moved, but it must stay where it is because of {fixed}"
             )
-        if moved:
+        if moved and not fixed:
             map_, agreement = found.place(map_), found.agreement
             words.append(f"the map to begin with was moved: its axes of {symmetry} are now where RELION puts them")
     if agreement < SYMMETRIC:
