@@ -3,10 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 from scipy.spatial.transform import Rotation
 
-from hypermol.errors import DataError
 from hypermol.particles import read_particles, write_posed
 from hypermol.particles.star import parse_star
 from hypermol.simulation import Recipe, simulate
@@ -81,10 +79,14 @@ def test_a_cs_file_keeps_its_fields(shared_data: Path, tmp_path: Path):
             np.testing.assert_array_equal(before[name], after[name])
 
 
-def test_a_stack_holds_no_poses(star: Path):
-    particles = read_particles(star.parent / "particles.mrcs")
-    with pytest.raises(DataError, match="no star or cs file"):
-        write_posed(particles, *poses(particles.count), star.parent / "posed.star")
+def test_a_plain_stack_gets_a_star_file(star: Path, tmp_path: Path):
+    particles = read_particles(star.parent / "particles.mrcs", pixel_size=2.5)
+    rotation, shift = poses(particles.count)
+    write_posed(particles, rotation, shift, tmp_path / "posed.star")
+    check(tmp_path / "posed.star", rotation, shift, particles.half)
+    again = read_particles(tmp_path / "posed.star")
+    assert (again.box, again.pixel_size, again.ctf) == (particles.box, 2.5, None)
+    assert again.image_name(3) == f"000004@{(star.parent / 'particles.mrcs').resolve()}"
 
 
 def test_contrast_and_defocus_go_to_every_image_of_a_particle(tmp_path: Path):

@@ -30,7 +30,7 @@ def flip(
     from hypermol.cli.say import say
     from hypermol.maps import other_hand, read_map, write_map
     from hypermol.methods import optics_found, posed_particles, run_method
-    from hypermol.particles import read_particles
+    from hypermol.particles import posed_name, read_particles
     from hypermol.runs import Run
 
     if out.exists():
@@ -46,9 +46,8 @@ def flip(
             map_, pixel_size = read_map(path)
             write_map(out / "volumes" / path.name, other_hand(map_), pixel_size)
         if particles.has_poses:
-            name = f"particles{particles.path.suffix}"
             found = run.estimates() if (run.path / "estimates.npz").exists() else {}
-            _write_poses(particles, out / name, **optics_found(run_method(run), found))
+            _write_poses(particles, out / posed_name(particles), **optics_found(run_method(run), found))
         say(f"maps and poses of the other hand: {out}")
     else:
         map_, pixel_size = read_map(source)

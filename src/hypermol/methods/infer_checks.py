@@ -14,7 +14,7 @@ from hypermol.errors import ConfigError, ConventionError
 from hypermol.methods.masks import UNEQUAL
 from hypermol.methods.record import finds_poses, run_method, run_preparation
 from hypermol.methods.unseen import fit_rows
-from hypermol.particles import ImageSource, Particles, Preparation
+from hypermol.particles import ImageSource, Particles, Preparation, posed_name
 from hypermol.runs import Run
 from hypermol.shell import quoted
 
@@ -34,7 +34,7 @@ def require_alike(particles: Particles, own: Particles | None, run: Run, state: 
         raise ConfigError(
             f"{particles.path} has no poses, and {method.name} infers none; poses in the frame of this run are found "
             f"by `hypermol train {quoted(particles.path)} -m refine --set reference={reference} -o POSED`, then "
-            f"`hypermol infer {quoted(run.path)} POSED/particles{particles.path.suffix} -o OUT`"
+            f"`hypermol infer {quoted(run.path)} POSED/{posed_name(particles)} -o OUT`"
         )
     if own is not None and (own.ctf is None) != (particles.ctf is None):
         has, lacks = (own.path, particles.path) if particles.ctf is None else (particles.path, own.path)

@@ -18,7 +18,7 @@ from hypermol.methods.masks import settled_mask
 from hypermol.methods.method import Results
 from hypermol.methods.pose_findings import pose_in_z
 from hypermol.methods.record import optics_found, run_config, run_method, run_particles, run_preparation
-from hypermol.particles import Particles, Preparation, check_preparation, write_posed
+from hypermol.particles import Particles, Preparation, check_preparation, posed_name, write_posed
 from hypermol.runs import WARNING, Run, occupied, refuse_existing
 from hypermol.shell import quoted
 
@@ -172,8 +172,8 @@ def save_estimates(
 ) -> None:
     """estimates.npz and, where poses were found, the particle file with them."""
     run.save_estimates({**_per_particle(particles), **found})
-    if "rotation" in found and particles.document is not None:
-        out = run.path / f"particles{particles.path.suffix}"
+    if "rotation" in found:
+        out = run.path / posed_name(particles)
         write_posed(particles, found["rotation"], found["shift"], out, **optics_found(method, found))
         conduct.report({"event": "note", "text": f"the particles with the poses found: {out}"})
 

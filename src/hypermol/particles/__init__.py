@@ -7,7 +7,7 @@ from hypermol.particles.identity import images_fingerprint
 from hypermol.particles.images import ImageSource
 from hypermol.particles.model import Particles
 from hypermol.particles.order import pass_order
-from hypermol.particles.posed import optics_of, write_posed
+from hypermol.particles.posed import optics_of, posed_name, write_posed
 from hypermol.particles.prepare import Calibration, Preparation, check_preparation
 from hypermol.particles.read import read_particles
 from hypermol.particles.select import write_selection

@@ -1,20 +1,20 @@
-"""The original file with poses that were found: its other columns in place, so that it goes on to any program."""
+"""The original file with poses that were found, its other columns in place, so that it goes on to any program; for a
+plain stack a new one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hypermol.errors import DataError
 from hypermol.imaging import image_rotations, image_shifts, matrix_to_euler, matrix_to_rotvec
 from hypermol.particles.cryosparc import CsDocument
 from hypermol.particles.model import Particles
 from hypermol.particles.relion import ANGLES
-from hypermol.particles.star import StarDocument
+from hypermol.particles.star import StarDocument, quoted_word, write_text
 
 
 def write_posed(
@@ -31,8 +31,8 @@ def write_posed(
     ``contrast`` [N] multiplies the scale of the CTF, ``defocus_change_angstrom`` [N] is added to both its defoci.
 
     Star: rlnAngleRot, -Tilt, -Psi, rlnOriginXAngst, -YAngst (pixels in files of RELION 3.0), rlnRandomSubset,
-    rlnCtfScalefactor, rlnDefocusU, -V; cs: alignments3D/pose, shift, psize_A, split, ctf/scale, df1_A, df2_A. Raises
-    DataError where there is no file to write again (a plain stack).
+    rlnCtfScalefactor, rlnDefocusU, -V; cs: alignments3D/pose, shift, psize_A, split, ctf/scale, df1_A, df2_A. For a
+    plain stack a star file is made.
     """
     images = np.argsort(particles.row, kind="stable")
     owner = particles.image_particle[images]
@@ -42,10 +42,10 @@ def write_posed(
     optics = _optics(particles, images, contrast, defocus_change_angstrom)
     if group is not None:
         turned = (turned[:, None] @ group).reshape(-1, 3, 3)
-        moved, half, rows = (np.repeat(values, len(group), axis=0) for values in (moved, half, rows))
+        moved, half, rows, images = (np.repeat(each, len(group), axis=0) for each in (moved, half, rows, images))
         optics = {names: np.repeat(values, len(group), axis=0) for names, values in optics.items()}
     if isinstance(document, StarDocument):
-        columns = _star_columns(document, turned, moved, half, particles.pixel_size)
+        columns = _star_columns(document.columns, turned, moved, half, particles.pixel_size)
         columns |= {star: [f"{v:.6f}" for v in values] for (star, _), values in optics.items()}
         document.write_columns(rows, columns, out)
     elif isinstance(document, CsDocument):
@@ -53,7 +53,13 @@ def write_posed(
         fields |= {cs: values.astype(np.float32) for (_, cs), values in optics.items()}
         document.write_fields(rows, fields, out)
     else:
-        raise DataError(f"{out}: {particles.path} is no star or cs file, in which poses could be written")
+        columns = _star_columns((), turned, moved, half, particles.pixel_size)
+        write_text(out, _new_star(particles, images, columns))
+
+
+def posed_name(particles: Particles) -> str:
+    """What ``write_posed`` writes, as a run folder calls it: a cs file of one, a star file of all else."""
+    return "particles.cs" if isinstance(particles.document, CsDocument) else "particles.star"
 
 
 def optics_of(estimates: Mapping[str, NDArray]) -> dict[str, NDArray | None]:
@@ -90,16 +96,34 @@ def _of_images(particles: Particles, rotation: NDArray, shift: NDArray) -> tuple
 
 
 def _star_columns(
-    document: StarDocument, rotation: NDArray, shift: NDArray, half: NDArray, pixel_size: float
+    known: Sequence[str], rotation: NDArray, shift: NDArray, half: NDArray, pixel_size: float
 ) -> dict[str, list[str]]:
-    known = document.columns
-    in_pixels = "rlnOriginXAngst" not in known and ("rlnOriginX" in known or "rlnOpticsGroup" not in known)
+    old = bool(known) and "rlnOpticsGroup" not in known
+    in_pixels = "rlnOriginXAngst" not in known and ("rlnOriginX" in known or old)
     angles = matrix_to_euler(torch.from_numpy(rotation)).numpy()
     origin = -shift / pixel_size if in_pixels else -shift
     ending = "" if in_pixels else "Angst"
     columns = {name: [f"{v:.6f}" for v in angles[:, i]] for i, name in enumerate(ANGLES)}
     columns |= {f"rlnOrigin{axis}{ending}": [f"{v:.6f}" for v in origin[:, i]] for i, axis in enumerate("XY")}
     return columns | {"rlnRandomSubset": [str(int(h) + 1) for h in half]}
+
+
+def _new_star(particles: Particles, images: NDArray, columns: Mapping[str, Sequence[str]]) -> str:
+    """A star file (RELION 3.1) of images of a plain stack."""
+    stacks = [path.resolve() for path in particles.stacks]
+    place = zip(particles.image_index[images] + 1, particles.image_stack[images], strict=True)
+    names = [f"{section:06d}@{stacks[stack]}" for section, stack in place]
+    optics = {"rlnOpticsGroup": "1", "rlnOpticsGroupName": "opticsGroup1"}
+    optics |= {"rlnImagePixelSize": f"{particles.pixel_size:.6f}", "rlnImageSize": f"{particles.box}"}
+    rows = {"rlnImageName": names, "rlnOpticsGroup": ["1"] * len(names), **columns}
+    optics_table = _table("optics", {name: [word] for name, word in optics.items()} | {"rlnImageDimensionality": ["2"]})
+    return optics_table + _table("particles", rows)
+
+
+def _table(name: str, columns: Mapping[str, Sequence[str]]) -> str:
+    header = [f"_{column} #{number}" for number, column in enumerate(columns, start=1)]
+    rows = [" ".join(quoted_word(word) for word in words) for words in zip(*columns.values(), strict=True)]
+    return "\n".join(["", f"data_{name}", "", "loop_", *header, *rows, "", ""])
 
 
 def _cs_fields(rotation: NDArray, shift: NDArray, half: NDArray, pixel_size: float) -> dict[str, NDArray]:

@@ -210,7 +210,7 @@ class _Parser:
             if self.loop:
                 table = StarTable(self.name, tuple(self.columns), tuple(self.rows), numbers, True)
             else:
-                line = " ".join(_quoted(word) for word in self.rows)
+                line = " ".join(quoted_word(word) for word in self.rows)
                 table = StarTable(self.name, tuple(self.columns), (line,), numbers[:1], False)
             self.tables.append(table)
         self._clear()
@@ -265,7 +265,7 @@ class StarDocument:
             known = dict(zip(table.columns, split_line(line))) if i in places else {}
             for turn in places.get(i, ()):
                 words = known | {name: values[turn] for name, values in columns.items()}
-                written.append(" ".join(_quoted(words[name]) for name in names))
+                written.append(" ".join(quoted_word(words[name]) for name in names))
         write_text(out, "\n".join(written))
 
     def _read(self) -> tuple[list[str], StarTable]:
@@ -287,7 +287,7 @@ def write_text(path: Path, text: str) -> None:
         raise DataError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
-def _quoted(word: str) -> str:
+def quoted_word(word: str) -> str:
     return f'"{word}"' if not word or any(c.isspace() for c in word) or word[0] in "\"'#" else word
 
 
