@@ -314,7 +314,7 @@ def test_select(trained: Path, made: Path, tmp_path: Path) -> None:
 
     out = tmp_path / "one.star"
     said = done("select", trained, "--cluster", 1, "-o", out)
-    label = load_landscape(trained / "landscape").kmeans.label
+    label = load_landscape(trained / "landscape").clusters.label
     assert f"{(label == 1).sum()} of 80 particles: {out}" in said.out
     assert f"--datadir {made}" in said.out
     again, whole = read_particles(out, datadir=made), read_particles(made / "particles.star")
@@ -349,13 +349,14 @@ def test_select_within(trained: Path, made: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), ["one of --cluster, --particles"]),
+        ((), ["one of --cluster, --class, --particles"]),
         (("--within", "pc7=0:1"), ["no 'pc7'", "z1, z2", "pc1, pc2"]),
         (("--within", "pc1=1:0"), ["NAME=LOW:HIGH"]),
         (("--within", "pc1=a:0"), ["NAME=LOW:HIGH"]),
         (("--within", "pc1"), ["NAME=LOW:HIGH"]),
         (("--within", "pc1=0:", "--within", "pc1=:-1e-9"), ["keeps no particle at all"]),
         (("--cluster", "3"), ["no cluster 3", "0 to 2"]),
+        (("--class", "1"), ["has no classes", "--cluster"]),
         (("--cluster", "0-2", "--invert"), ["keeps no particle at all"]),
         (("--particles", "0", "--density"), ["--density goes with --cluster"]),
     ],

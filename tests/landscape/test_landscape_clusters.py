@@ -5,7 +5,14 @@ import pytest
 import scipy.linalg
 
 from hypermol.errors import DataError
-from hypermol.landscape import check_latent, density_clusters, kmeans_clusters, principal_components
+from hypermol.landscape import (
+    analyze,
+    check_latent,
+    class_clusters,
+    density_clusters,
+    kmeans_clusters,
+    principal_components,
+)
 
 
 @pytest.fixture
@@ -91,3 +98,65 @@ def test_poor_z_gives_sentences():
 def test_unusable_z_is_refused(z):
     with pytest.raises(DataError, match="z"):
         check_latent(z)
+
+
+@pytest.fixture
+def three_classes():
+    """Posteriors over three classes, and the z that a run of classes writes: their mean place."""
+    random = np.random.default_rng(8)
+    own = np.array([[-1.0, 0.2], [1.0, 0.1], [0.3, 2.0]])
+    logits = 6 * np.eye(3)[random.integers(0, 3, 500)] + random.normal(scale=2, size=(500, 3))
+    probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return probability @ own, probability, own
+
+
+def test_classes_are_the_clusters_of_a_run_that_has_some(three_classes):
+    z, probability, own = three_classes
+    z = np.concatenate([z, [[np.nan, np.nan]]])
+    probability = np.concatenate([probability, [[1.0, 0, 0]]])
+    found = analyze(z, class_probability=probability).clusters
+    assert found.of_classes
+    assert found.count == 3
+    np.testing.assert_allclose(found.centre, own, atol=1e-9)
+    np.testing.assert_array_equal(found.label, [*probability[:-1].argmax(1), -1])
+    np.testing.assert_array_equal(found.size, np.bincount(found.label[:-1]))
+    surest = np.linalg.norm(z[:-1, None] - own, axis=2).argmin(axis=0)
+    np.testing.assert_array_equal(found.particle, surest)
+    assert [found.name(number) for number in range(3)] == ["class 1", "class 2", "class 3"]
+
+
+def test_classes_are_walked_between_the_two_most_different(three_classes):
+    z, probability, own = three_classes
+    found = analyze(z, class_probability=probability)
+    (path,) = found.paths
+    np.testing.assert_allclose(path.z[[0, -1]], own[[0, 2]], atol=1e-9)
+    assert path.title == "From class 1 to class 3, mixed"
+    assert found.density.count == 0
+    assert found.energy is None
+    assert found.embedding is None
+    assert not any("continuum" in note or "cloud" in note for note in found.notes)
+
+
+def test_an_empty_class_has_no_particles_and_no_error():
+    random = np.random.default_rng(1)
+    probability = np.zeros((60, 3))
+    probability[:, :2] = random.dirichlet([0.3, 0.3], 60)
+    found = class_clusters(check_latent(probability @ np.array([[-1.0, 0], [1, 0], [0, 3]])), probability)
+    assert found.size[2] == 0
+    np.testing.assert_allclose(found.centre, [[-1, 0], [1, 0], [0, 0]], atol=1e-9)
+
+
+def test_classes_do_not_leak_what_blurs_their_posteriors():
+    """Mean posteriors lie between the classes where an image is noisy: read as it is, z would tell the defocus."""
+    random = np.random.default_rng(4)
+    defocus = random.uniform(5e3, 3e4, 3000)
+    sure = 4.0 * (defocus - 5e3) / 2.5e4
+    state = random.random(3000) < 0.3
+    logit = random.normal(np.where(state, 1, -1) * sure**2 / 2, sure) + np.log(0.3 / 0.7)
+    second = 1 / (1 + np.exp(-logit))
+    probability = np.stack([1 - second, second], axis=1)
+    z = probability @ np.array([[-1.0, 0], [1.0, 0]])
+    naive = {item.target: item for item in analyze(z, defocus=defocus).leakage}
+    drawn = {item.target: item for item in analyze(z, defocus=defocus, class_probability=probability).leakage}
+    assert naive["defocus"].verdict == "clear"
+    assert drawn["defocus"].verdict != "clear"

@@ -1,6 +1,7 @@
 """The whole analysis, to disk and back."""
 
 import csv
+import hashlib
 import json
 
 import numpy as np
@@ -105,6 +106,21 @@ def test_bad_decoders_are_named():
         list(decoded(lambda z: np.full((len(z), 4, 4, 4), np.where(z[0, 0] > 0, np.nan, 0)), np.array([[0.0], [1]])))
 
 
+def test_a_landscape_of_format_1_is_read(landscape, tmp_path):
+    """Written before the clusters could be classes: they were called kmeans."""
+    save_landscape(landscape, tmp_path)
+    tables = json.loads((tmp_path / "landscape.json").read_text())
+    tables["kmeans"] = tables.pop("clusters")
+    with np.load(tmp_path / "landscape.npz") as held:
+        arrays = {name.replace("clusters.", "kmeans."): rows for name, rows in held.items()}
+    np.savez(tmp_path / "landscape.npz", **arrays)
+    tables |= {"format": 1, "arrays": hashlib.sha256((tmp_path / "landscape.npz").read_bytes()).hexdigest()}
+    (tmp_path / "landscape.json").write_text(json.dumps(tables))
+    found = load_landscape(tmp_path)
+    np.testing.assert_array_equal(found.clusters.label, landscape.clusters.label)
+    assert found.clusters.method == "k-means"
+
+
 def test_foreign_newer_and_mixed_files_are_refused(landscape, tmp_path):
     with pytest.raises(DataError, match="is missing"):
         load_landscape(tmp_path)
@@ -129,7 +145,7 @@ def test_one_dimension_few_particles_and_no_columns_work(tmp_path):
         few = analyze(z)
         save_landscape(few, tmp_path)
         write_maps(few, tmp_path, lambda z: np.zeros((len(z), 4, 4, 4), np.float32), 1.0)
-        assert load_landscape(tmp_path).kmeans.count >= 1
+        assert load_landscape(tmp_path).clusters.count >= 1
 
 
 def test_what_was_not_measured_of_leakage_is_kept_apart(landscape, tmp_path):

@@ -106,8 +106,8 @@ def report_data():
         )
         for path in found.paths
     )
-    words = tuple(f"{n}: {size:,} particles" for n, size in enumerate(found.kmeans.size))
-    states = MapSeries("states", "Maps at the cluster centres", list(decode(found.kmeans.centre)), PIXEL, words)
+    words = tuple(f"{n}: {size:,} particles" for n, size in enumerate(found.clusters.size))
+    states = MapSeries("states", "Maps at the cluster centres", list(decode(found.clusters.centre)), PIXEL, words)
     halves, curves = half_maps_and_curves(random)
     consensus = MapSeries(
         "consensus",

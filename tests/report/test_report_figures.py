@@ -113,7 +113,7 @@ def test_large_landscapes_are_thinned_but_keep_their_centres():
     landscape = analyze(np.random.default_rng(0).normal(size=(3000, 2)))
     rows = shown_particles(landscape, 500)
     assert len(rows) == len(set(rows)) == 500
-    assert set(landscape.kmeans.particle) <= set(rows)
+    assert set(landscape.clusters.particle) <= set(rows)
     np.testing.assert_array_equal(rows, shown_particles(landscape, 500))
     assert len(shown_particles(landscape)) == 3000
 

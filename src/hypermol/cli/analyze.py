@@ -14,7 +14,9 @@ def analyze(
     run: RunFolder,
     /,
     *,
-    clusters: Annotated[int, Parameter(name=["--clusters", "-k"], help="k of k-means.")] = 10,
+    clusters: Annotated[
+        int, Parameter(name=["--clusters", "-k"], help="k of k-means; a run of classes has those.")
+    ] = 10,
     points: Annotated[int, Parameter(help="Maps along each path.")] = 10,
     temperature: Annotated[float, Parameter(help="K, of the sample before freezing: for kcal/mol.")] = 298.15,
     maps: Annotated[
@@ -49,11 +51,14 @@ def analyze(
         )
     ratio = ", ".join(f"{100 * share:.0f} %" for share in landscape.components.ratio[:4])
     say(f"principal components hold {ratio} of the variance of z")
-    sizes = ", ".join(str(size) for size in landscape.kmeans.size)
-    say(f"k-means clusters 0 to {landscape.kmeans.count - 1} hold {sizes} particles")
+    groups, first = landscape.clusters, landscape.clusters.first
+    sizes = ", ".join(str(size) for size in groups.size)
+    kinds = "classes" if groups.of_classes else "k-means clusters"
+    say(f"{kinds} {first} to {groups.count - 1 + first} hold {sizes} particles")
     for item in landscape.leakage:
         say(("warning: " if item.verdict == "clear" else "") + item.sentence)
     for note in (*landscape.notes, *landscape.leakage_notes):
         say(note)
     say(f"landscape: {opened.landscape}")
-    say(f"next: hypermol report {quoted(run)}; hypermol select {quoted(run)} --cluster 0 -o cluster0.star")
+    select = f"hypermol select {quoted(run)} --{groups.kind} {first} -o {groups.kind}{first}.star"
+    say(f"next: hypermol report {quoted(run)}; {select}")

@@ -12,21 +12,24 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def numbers(text: str, count: int, what: str) -> np.ndarray:
-    """``"0,2,5-7"`` → [0, 2, 5, 6, 7], each below ``count``. Raises ConfigError that names the first bad one."""
+def numbers(text: str, count: int, what: str, first: int = 0) -> np.ndarray:
+    """``"0,2,5-7"`` → [0, 2, 5, 6, 7], places among ``count``; where people count from 1 (``first``), one less each.
+    Raises ConfigError that names the first bad one."""
     import numpy as np
 
     found: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*([0-9]{1,15})\s*(?:-\s*([0-9]{1,15})\s*)?", part)
         if match is None:
-            raise ConfigError(f"{part.strip()!r}: expected {what} numbers from 0, such as 0,2,5-7")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first:
-            raise ConfigError(f"{part.strip()!r}: expected the smaller number first, {last}-{first}")
-        if last >= count:
-            raise ConfigError(f"there is no {what} {max(first, count)}: they are numbered 0 to {count - 1}")
-        found.update(range(first, last + 1))
+            such = f"{first},{first + 2},{first + 5}-{first + 7}"
+            raise ConfigError(f"{part.strip()!r}: expected {what} numbers from {first}, such as {such}")
+        begin, end = int(match[1]), int(match[2] or match[1])
+        if end < begin:
+            raise ConfigError(f"{part.strip()!r}: expected the smaller number first, {end}-{begin}")
+        if begin < first or end >= count + first:
+            missing = begin if begin < first else max(begin, count + first)
+            raise ConfigError(f"there is no {what} {missing}: they are numbered {first} to {count - 1 + first}")
+        found.update(range(begin - first, end - first + 1))
     return np.array(sorted(found), dtype=np.int64)
 
 

@@ -23,11 +23,15 @@ def select(
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="The file to write, .star or .cs as the input was.")],
     cluster: Annotated[str | None, Parameter(help="Clusters of `hypermol analyze`: 3 or 0,2,5-7.")] = None,
+    classes: Annotated[
+        str | None, Parameter(name="--class", help="Classes of `classify` or `classify-abinitio`, from 1: 2 or 1,3.")
+    ] = None,
     particles: Annotated[str | None, Parameter(help="Particle numbers from 0: 0-99,250.")] = None,
     within: Annotated[
         list[str] | None,
         Parameter(
-            help="Where a number of each particle lies: pc1=-1:0.5, umap2=:3, contrast=0.8:; may be repeated.",
+            help="Where a number of each particle lies: pc1=-1:0.5, umap2=:3, contrast=0.8:, class-2=0.9: (the "
+            "probability of that class); may be repeated.",
             negative=(),
         ),
     ] = None,
@@ -52,8 +56,8 @@ def select(
     from hypermol.particles import write_selection
     from hypermol.runs import Run
 
-    if cluster is None and particles is None and not within and not outliers:
-        raise ConfigError("give at least one of --cluster, --particles, --within and --outliers")
+    if cluster is None and classes is None and particles is None and not within and not outliers:
+        raise ConfigError("give at least one of --cluster, --class, --particles, --within and --outliers")
     if density and cluster is None:
         raise ConfigError("--density goes with --cluster")
     opened = Run.open(run)
@@ -63,6 +67,8 @@ def select(
         keep &= np.isin(np.arange(found.count), numbers(particles, found.count, "particle"))
     if outliers:
         keep &= _outliers(opened)
+    if classes is not None:
+        keep &= _in_classes(opened, classes)
     if cluster is not None:
         keep &= _in_clusters(opened, cluster, density)
     if within:
@@ -87,6 +93,16 @@ def _outliers(run: Run) -> np.ndarray:
     return found["outlier"] > 0
 
 
+def _in_classes(run: Run, text: str) -> np.ndarray:
+    """Which particles have one of the classes as their most probable, [N] boolean."""
+    import numpy as np
+
+    known = run.estimates()
+    if "class" not in known:
+        raise ConfigError(f"{run.path}: its method has no classes; --cluster takes those of `hypermol analyze`")
+    return np.isin(known["class"], numbers(text, known["class_probability"].shape[1], "class", first=1))
+
+
 def _in_clusters(run: Run, text: str, density: bool) -> np.ndarray:
     """Which particles are in the clusters, [N] boolean."""
     import numpy as np
@@ -94,7 +110,9 @@ def _in_clusters(run: Run, text: str, density: bool) -> np.ndarray:
     from hypermol.landscape import load_landscape
 
     landscape = load_landscape(run.landscape)
-    clusters = landscape.density if density else landscape.kmeans
+    if landscape.clusters.of_classes:
+        raise ConfigError(f"{run.path} has classes and no clusters: give --class")
+    clusters = landscape.density if density else landscape.clusters
     if clusters.count == 0:
         raise ConfigError(f"the landscape of {run.path} has no density clusters; leave --density out for k-means")
     return np.isin(clusters.label, numbers(text, clusters.count, "cluster"))
@@ -122,7 +140,9 @@ def _numbers_of_particles(run: Run) -> dict[str, np.ndarray]:
     for name, rows in run.estimates().items():
         if name == "z":
             found |= {f"z{number + 1}": column for number, column in enumerate(rows.T)}
-        elif rows.ndim == 1:
+        elif name == "class_probability":
+            found |= {f"class-{number + 1}": column for number, column in enumerate(rows.T)}
+        elif rows.ndim == 1 and name != "class":  # a number of its own has no order; --class takes it
             found[name] = rows
     if run.landscape.exists():
         landscape = load_landscape(run.landscape)

@@ -29,7 +29,12 @@ def volumes(
     ] = None,
     z: Annotated[Path | None, Parameter(help="Maps at the rows of this text file (or .npy).")] = None,
     states: Annotated[
-        bool, Parameter(help="Maps at the cluster centres of `hypermol analyze`.", negative=(), show_default=False)
+        bool,
+        Parameter(
+            help="Maps at the centres of the clusters (or of the classes) of `hypermol analyze`.",
+            negative=(),
+            show_default=False,
+        ),
     ] = False,
     path: Annotated[
         str | None, Parameter(help="Maps along a path of `hypermol analyze`: graph, pc1, pc2 or straight.")
@@ -67,8 +72,9 @@ def volumes(
         names = [f"z-{row:03d}" for row in range(len(points))]
         _warn_of_emptiness(trained.latent(), names, points)
     elif states:
-        points = load_landscape(opened.landscape).kmeans.centre
-        names = [f"state-{state:03d}" for state in range(len(points))]
+        clusters = load_landscape(opened.landscape).clusters
+        points = clusters.centre
+        names = [f"class-{k + 1}" if clusters.of_classes else f"state-{k:03d}" for k in range(len(points))]
     else:
         points = _path(opened, str(path)).z
         names = [f"{path}-{place:03d}" for place in range(len(points))]

@@ -2,7 +2,7 @@
 
 from hypermol.landscape.analysis import PATHS, Landscape, LandscapeSettings, analyze
 from hypermol.landscape.basins import EnergyPath, States, basins, lowest_energy_path, nearest_states
-from hypermol.landscape.clusters import Clusters, density_clusters, kmeans_clusters
+from hypermol.landscape.clusters import Clusters, class_clusters, density_clusters, kmeans_clusters
 from hypermol.landscape.components import PrincipalComponents, principal_components
 from hypermol.landscape.decoded import Decode, decoded
 from hypermol.landscape.density import Density, Grid, deconvolved, density_grid

@@ -1,4 +1,4 @@
-"""Groups of particles in z: k-means (always), and groups by density (HDBSCAN). Centres are real particles."""
+"""Groups of particles in z: the classes of a run that has some, else k-means; and groups by density (HDBSCAN)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from hypermol.landscape.latent import Latent
 from hypermol.shapes import Float, Int
 
 BETWEEN = 0.3
+CLASSES = "classes"
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """Groups of particles, numbered along the first principal component of z.
+    """Groups of particles, numbered along the first principal component of z, or classes as the run numbers them.
 
     ``label`` [N] (-1: in no group, or no z); ``particle`` [k] the row nearest to each group's mean; ``centre``
-    [k, d] the z of that particle, hence on the data; ``size`` [k] particles; ``considered`` particles with a z;
-    ``notes`` in words.
+    [k, d] the z of that particle, hence on the data, or that of the class itself; ``size`` [k] particles;
+    ``considered`` particles with a z; ``notes`` in words.
     """
 
     method: str
@@ -35,6 +36,25 @@ class Clusters:
     def count(self) -> int:
         """k."""
         return len(self.particle)
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether these are the classes of the run and not regions of z."""
+        return self.method == CLASSES
+
+    @property
+    def kind(self) -> str:
+        """What a group is called: class or cluster."""
+        return "class" if self.of_classes else "cluster"
+
+    @property
+    def first(self) -> int:
+        """The number of the first group, for people: clusters count from 0, classes from 1 (class-1.mrc)."""
+        return 1 if self.of_classes else 0
+
+    def name(self, number: int) -> str:
+        """What the group in place ``number`` is called: "cluster 0", "class 1"."""
+        return f"{self.kind} {number + self.first}"
 
     @property
     def outside(self) -> float:
@@ -60,6 +80,36 @@ def kmeans_clusters(latent: Latent, components: PrincipalComponents, k: int = 10
     model = KMeans(used, n_init=3, random_state=seed).fit(latent.z)
     notes = () if used == k else (f"Only {used} of {k} k-means groups: z has too few distinct values for more.",)
     return _described("k-means", latent, components, model.labels_.astype(np.int64), notes)
+
+
+def class_clusters(latent: Latent, probability: Float[np.ndarray, "N k"]) -> Clusters:
+    """The k classes of a run, each particle in its most probable one.
+
+    The z of a particle is the mean of the classes' own z over its posterior ``probability``, which gives those back as
+    centres by least squares.
+    """
+    own = probability[latent.row].astype(np.float64)
+    centre = np.linalg.lstsq(own, latent.z, rcond=1e-6)[0]  # a class that nobody is in has none: zero
+    label = own.argmax(axis=1)
+    distance = np.linalg.norm(latent.z[:, None] - centre, axis=2)
+    nearest = distance.argmin(axis=0)
+    return Clusters(
+        method=CLASSES,
+        label=latent.scatter(label, fill=-1),
+        particle=latent.row[nearest],
+        centre=centre,
+        size=np.bincount(label, minlength=len(centre)),
+        considered=latent.size,
+        notes=(
+            "The groups are the classes of the run, each particle in its most probable one; z places them by how alike "
+            "their maps are. Maps between two classes are mixtures of theirs, no motion that the particles showed.",
+        ),
+    )
+
+
+def no_clusters(latent: Latent, components: PrincipalComponents) -> Clusters:
+    """No groups by density: where classes are given, z crowds at them whatever the particles do."""
+    return _described("HDBSCAN", latent, components, np.full(latent.size, -1, dtype=np.int64), ())
 
 
 def density_clusters(latent: Latent, components: PrincipalComponents, seed: int = 0) -> Clusters:

@@ -3,7 +3,7 @@
 landscape.json  everything but arrays        landscape.npz  per-particle and per-path arrays
 particles.csv, clusters.csv, paths.csv, leakage.csv; states.csv and free-energy.csv, free-energy.png where z has
 uncertainties
-clusters/map-000.mrc …                       maps at the k-means centres
+clusters/map-000.mrc …                       maps at the centres of the clusters, or of the classes
 paths/NAME/map-000.mrc …                     maps along each path
 """
 
@@ -33,7 +33,7 @@ from hypermol.landscape.paths import Trajectory
 from hypermol.landscape.tables import csv_tables
 from hypermol.shapes import Float
 
-FORMAT = 1
+FORMAT = 2
 ENERGY_FILES = ("states.csv", "free-energy.csv", "free-energy.png")
 MAP_FOLDERS = ("clusters", "paths")
 _CLUSTER_ARRAYS = ("label", "particle", "centre", "size")
@@ -88,12 +88,12 @@ def write_maps(
     pixel_size: float,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Decode and write the maps at the k-means centres and along all paths, into the folder of ``save_landscape``.
+    """Decode and write the maps at the clusters' centres and along all paths, into the folder of ``save_landscape``.
 
     ``decode`` takes z [n, d] float32 to maps [n, D, D, D]; ``pixel_size`` in Å; ``progress(done, total)`` is called
     after each map.
     """
-    series = {"clusters": landscape.kmeans.centre}
+    series = {"clusters": landscape.clusters.centre}
     series |= {f"paths/{path.name}": path.z for path in landscape.paths}
     done, total = 0, sum(len(points) for points in series.values())
     for name, points in series.items():
@@ -138,7 +138,7 @@ def _arrays(landscape: Landscape) -> dict[str, np.ndarray]:
         arrays["embedding"] = landscape.embedding
     for name in _COMPONENT_ARRAYS:
         arrays[f"components.{name}"] = getattr(landscape.components, name)
-    for kind in ("kmeans", "density"):
+    for kind in ("clusters", "density"):
         for name in _CLUSTER_ARRAYS:
             arrays[f"{kind}.{name}"] = getattr(getattr(landscape, kind), name)
     for path in landscape.paths:
@@ -152,7 +152,7 @@ def _tables(landscape: Landscape) -> dict[str, Any]:
         "seed": landscape.seed,
         "notes": list(landscape.notes),
         "leakage_notes": list(landscape.leakage_notes),
-        "kmeans": _cluster_table(landscape.kmeans),
+        "clusters": _cluster_table(landscape.clusters),
         "density": _cluster_table(landscape.density),
         "paths": [{"name": path.name, "title": path.title, "notes": list(path.notes)} for path in landscape.paths],
         "leakage": [dataclasses.asdict(item) for item in landscape.leakage],
@@ -178,7 +178,7 @@ def _assembled(tables: dict[str, Any], arrays: dict[str, np.ndarray]) -> Landsca
         z=arrays["z"],
         components=PrincipalComponents(**{name: arrays[f"components.{name}"] for name in _COMPONENT_ARRAYS}),
         coordinates=arrays["coordinates"],
-        kmeans=clusters("kmeans"),
+        clusters=clusters("clusters" if "clusters" in tables else "kmeans"),  # format 1
         density=clusters("density"),
         embedding=arrays.get("embedding"),
         paths=tuple(path(row) for row in tables["paths"]),

@@ -33,7 +33,10 @@ def landscape_of(run: Run, settings: LandscapeSettings | None = None) -> Landsca
     if settings is not None and settings.clusters > max(len(estimates["z"]), LandscapeSettings.clusters):
         raise ConfigError(f"{settings.clusters} clusters were asked for, of {len(estimates['z'])} particles")
     amplitude = _amplitude(run, estimates["z"].shape[1])
-    return analyze(estimates["z"], **columns, settings=settings, **posterior, amplitude=amplitude)
+    classes = estimates["class_probability"] if "class" in estimates else None
+    return analyze(
+        estimates["z"], **columns, settings=settings, **posterior, amplitude=amplitude, class_probability=classes
+    )
 
 
 def _amplitude(run: Run, dimensions: int) -> np.ndarray | None:

@@ -1,4 +1,5 @@
-"""The tables of a landscape as comma-separated text, for people and spreadsheets. Particles are 0-based."""
+"""The tables of a landscape as comma-separated text, for people and spreadsheets. Particles and clusters count from 0,
+classes from 1."""
 
 from __future__ import annotations
 
@@ -33,9 +34,11 @@ def _particles(landscape: Landscape) -> str:
         header += ["umap1", "umap2"]
         parts.append(landscape.embedding)
     numbers = np.concatenate(parts, axis=1)
+    label = landscape.clusters.label
+    groups = zip(np.where(label < 0, label, label + landscape.clusters.first), landscape.density.label)
     rows = (
-        [row, *map(_number, values[:columns]), kmeans, density, *map(_number, values[columns:])]
-        for row, (values, kmeans, density) in enumerate(zip(numbers, landscape.kmeans.label, landscape.density.label))
+        [row, *map(_number, values[:columns]), cluster, density, *map(_number, values[columns:])]
+        for row, (values, (cluster, density)) in enumerate(zip(numbers, groups))
     )
     return _text(header, rows)
 
@@ -44,8 +47,8 @@ def _clusters(landscape: Landscape) -> str:
     dimensions = landscape.z.shape[1]
     header = ["method", "cluster", "particles", "nearest_particle", *(f"z{number + 1}" for number in range(dimensions))]
     rows = (
-        [clusters.method, number, size, particle, *map(_number, centre)]
-        for clusters in (landscape.kmeans, landscape.density)
+        [clusters.method, number + clusters.first, size, particle, *map(_number, centre)]
+        for clusters in (landscape.clusters, landscape.density)
         for number, (size, particle, centre) in enumerate(zip(clusters.size, clusters.particle, clusters.centre))
     )
     return _text(header, rows)

@@ -103,9 +103,10 @@ def _landscape(
         )
         return None, None, ()
     landscape = load_landscape(run.landscape)
-    sizes = landscape.kmeans.size
-    words = tuple(f"cluster {number}: {size:,} particles" for number, size in enumerate(sizes))
-    states = _series(run.landscape / "clusters", "states", "Maps at the cluster centres", words)
+    clusters = landscape.clusters
+    words = tuple(f"{clusters.name(number)}: {size:,} particles" for number, size in enumerate(clusters.size))
+    title = "Maps of the classes" if clusters.of_classes else "Maps at the cluster centres"
+    states = _series(run.landscape / "clusters", "states", title, words)
     motions = []
     for path in landscape.paths:
         points = tuple(f"map {point} · near particle {particle}" for point, particle in enumerate(path.particle))

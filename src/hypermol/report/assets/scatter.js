@@ -10,6 +10,7 @@ hypermol.scatter = (function () {
     const embedding = landscape.embedding && hypermol.rows(landscape.embedding);
     const colours = landscape.colours.map((colour) => ({ ...colour, values: hypermol.unpack(colour.values) }));
     const words = hoverWords(landscape, colours);
+    const group = colours[0];
     const now = { view: landscape.views[0], colour: colours[0] };
 
     function axes(view) {
@@ -42,9 +43,9 @@ hypermol.scatter = (function () {
     // as labels, for they stay above the points whatever those are drawn with
     function centres() {
       return axes(now.view).marks.map(([x, y], i) => ({
-        x, y, text: `<b>${i}</b>`, showarrow: false, font: { size: 11.5, color: "#1d2730" }, bgcolor: "rgba(255,255,255,0.92)",
+        x, y, text: `<b>${i + group.first}</b>`, showarrow: false, font: { size: 11.5, color: "#1d2730" }, bgcolor: "rgba(255,255,255,0.92)",
         bordercolor: "#1d2730", borderwidth: 1, borderpad: 2.5, width: 13, captureevents: true,
-        hovertext: `centre of cluster ${i}<br>particle ${landscape.centre_particles[i]}`,
+        hovertext: `centre of ${group.title.toLowerCase()} ${i + group.first}<br>particle ${landscape.centre_particles[i]}`,
       })).filter((mark) => mark.x !== null && mark.y !== null);
     }
 
@@ -126,11 +127,11 @@ hypermol.scatter = (function () {
     const particle = hypermol.unpack(landscape.particle);
     const micrograph = landscape.micrograph && hypermol.unpack(landscape.micrograph);
     const defocus = landscape.defocus && hypermol.unpack(landscape.defocus);
-    const cluster = colours[0].values;
+    const { values: cluster, title, first } = colours[0];
     const safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;");
     return Array.from(particle, (number, i) =>
       [
-        `<b>particle ${number}</b>`, `cluster ${cluster[i]}`,
+        `<b>particle ${number}</b>`, `${title.toLowerCase()} ${cluster[i] + first}`,
         micrograph && `micrograph ${safe(landscape.micrographs[micrograph[i]])}`,
         defocus && `defocus ${defocus[i].toFixed(2)} µm`,
       ].filter(Boolean).join("<br>")
@@ -147,7 +148,7 @@ hypermol.scatter = (function () {
       const item = document.createElement("span");
       const swatch = document.createElement("i");
       swatch.style.background = label < 0 ? NONE : palette[label % palette.length];
-      item.append(swatch, label < 0 ? "between groups" : String(label));
+      item.append(swatch, label < 0 ? "between groups" : String(label + colour.first));
       place.append(item);
     }
   }

@@ -46,10 +46,11 @@ def _controls(views: list[dict[str, Any]], colours: list[dict[str, Any]]) -> str
 
 
 def _caption(landscape: Landscape, shown: int) -> str:
-    caption = "Numbers mark the cluster centres; hover for the particle. Zoom by dragging, double-click to go back."
+    marked = "classes" if landscape.clusters.of_classes else "cluster centres"
+    caption = f"Numbers mark the {marked}; hover for the particle. Zoom by dragging, double-click to go back."
     caption += " A box drawn with the selection tool gives the command that writes the particles in it."
-    if shown < landscape.kmeans.considered:
-        caption = f"{shown:,} of {landscape.kmeans.considered:,} particles shown. {caption}"
+    if shown < landscape.clusters.considered:
+        caption = f"{shown:,} of {landscape.clusters.considered:,} particles shown. {caption}"
     if landscape.z.shape[1] == 1:
         caption += " Height has no meaning: particles are spread so that they can be seen."
     return caption
@@ -61,7 +62,7 @@ def shown_particles(landscape: Landscape, limit: int = SHOWN) -> Int[np.ndarray,
     known = np.flatnonzero(np.isfinite(landscape.z).all(axis=1))
     if known.size <= limit:
         return known
-    keep = landscape.kmeans.particle
+    keep = landscape.clusters.particle
     order = np.random.default_rng(landscape.seed).permutation(np.setdiff1d(known, keep))
     if landscape.embedding is not None:
         placed = np.isfinite(landscape.embedding[order, 0])
@@ -96,7 +97,9 @@ def _views(landscape: Landscape) -> list[dict[str, Any]]:
 
 def _colours(data: ReportData, landscape: Landscape) -> list[dict[str, Any]]:
     """What the points can be coloured by: name, words, values per particle."""
-    found: list[dict[str, Any]] = [_category("cluster", "Cluster", landscape.kmeans.label)]
+    found: list[dict[str, Any]] = [
+        _category("cluster", landscape.clusters.kind.capitalize(), landscape.clusters.label, landscape.clusters.first)
+    ]
     if landscape.density.count > 1:
         found.append(_category("density", "Density group", landscape.density.label))
     columns = list(data.columns)
@@ -127,8 +130,9 @@ def euler_columns(rotation: Float[np.ndarray, "N 3 3"]) -> list[Column]:
     ]
 
 
-def _category(name: str, title: str, label: Int[np.ndarray, " N"]) -> dict[str, Any]:
-    return {"name": name, "title": title, "unit": "", "kind": "category", "cyclic": False, "values": label}
+def _category(name: str, title: str, label: Int[np.ndarray, " N"], first: int = 0) -> dict[str, Any]:
+    words = {"name": name, "title": title, "unit": "", "kind": "category"}
+    return {**words, "cyclic": False, "first": first, "values": label}
 
 
 def _payload(
@@ -146,8 +150,8 @@ def _payload(
         "views": views,
         "palette": PALETTE,
         "colours": [{**c, "values": packed(_compact(c["values"][rows]))} for c in colours],
-        "centres": landscape.components.project(landscape.kmeans.centre)[:, :3],
-        "centre_particles": landscape.kmeans.particle,
+        "centres": landscape.components.project(landscape.clusters.centre)[:, :3],
+        "centre_particles": landscape.clusters.particle,
         "paths": [
             {"name": path.name, "title": path.title, "coordinates": landscape.components.project(path.z)[:, :3]}
             for path in landscape.paths
@@ -155,7 +159,7 @@ def _payload(
     }
     if landscape.embedding is not None:
         payload["embedding"] = packed(landscape.embedding[rows].T.astype(np.float32))
-        payload["centre_embedding"] = landscape.embedding[landscape.kmeans.particle]
+        payload["centre_embedding"] = landscape.embedding[landscape.clusters.particle]
     if data.micrograph is not None and len(data.micrograph) == len(landscape.z):
         names, index = np.unique(np.asarray(data.micrograph)[rows].astype(str), return_inverse=True)
         payload |= {"micrographs": names, "micrograph": packed(index.astype(np.int32))}
@@ -179,11 +183,12 @@ def _tables(landscape: Landscape) -> str:
             )
         ],
     )
-    clusters = data_table(
-        ("Cluster", "Particles", "Share", "Nearest particle"),
+    clusters = landscape.clusters
+    groups = data_table(
+        (clusters.kind.capitalize(), "Particles", "Share", "Nearest particle"),
         [
-            (number, f"{size:,}", percent(size / landscape.kmeans.size.sum(), 1), f"{particle}")
-            for number, (size, particle) in enumerate(zip(landscape.kmeans.size, landscape.kmeans.particle))
+            (number, f"{size:,}", percent(size / clusters.size.sum(), 1), f"{particle}")
+            for number, (size, particle) in enumerate(zip(clusters.size, clusters.particle), start=clusters.first)
         ],
     )
-    return fold("Principal components", components) + fold("Clusters", clusters)
+    return fold("Principal components", components) + fold("Classes" if clusters.of_classes else "Clusters", groups)

@@ -25,7 +25,10 @@ def summary_sentence(data: ReportData) -> str:
     if landscape is None:
         return f"{data.title}: reconstructed from {whom}." if data.maps else f"{data.title}: {whom}."
     dimensions = landscape.z.shape[1]
-    known = int(landscape.kmeans.size.sum())
+    known = int(landscape.clusters.size.sum())
+    if landscape.clusters.of_classes:
+        shares = ", ".join(percent(size / known) for size in landscape.clusters.size)
+        return f"{known:,} particles were sorted into {landscape.clusters.count} classes, of {shares}."
     if not landscape.components.ratio.any():
         return f"{known:,} particles share one conformation: the model found no heterogeneity."
     share = percent(landscape.components.ratio[0])
