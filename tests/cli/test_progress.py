@@ -80,13 +80,26 @@ def test_a_bar_on_a_terminal_never_leaves_its_line(monkeypatch: pytest.MonkeyPat
 def test_plain_lines_elsewhere(clock: list[float]) -> None:
     stream = io.StringIO()
     reporter = Reporter(Display(stream))
-    for _ in range(100):
+    for number in range(100):
         clock[0] += 1.0
-        reporter(EVENT)
+        reporter({**EVENT, "loss": 300.0 - number})
     lines = stream.getvalue().splitlines()
     assert 5 <= len(lines) <= 7  # one in 15 seconds
     assert "\r" not in stream.getvalue()
-    assert lines[0] == "train 3/20 · 12 % done, 1 min 15 s left · loss 281.2 · KL 1.50 nats · 1234 images/s"
+    assert lines[0] == "train 3/20 · 12 % done, 1 min 15 s left · loss 285 · KL 1.50 nats · 1234 images/s"
+
+
+def test_the_end_of_a_pass_is_said_once(clock: list[float]) -> None:
+    """Where a batch takes longer than the time between two lines, its end and that of the pass come one upon the
+    other with the same words."""
+    stream = io.StringIO()
+    reporter = Reporter(Display(stream))
+    for event in ("progress", "pass", "progress"):
+        clock[0] += 20
+        reporter({**EVENT, "event": event})
+    clock[0] += 20
+    reporter({**EVENT, "fraction": 0.25})
+    assert [line[:19] for line in stream.getvalue().splitlines()] == ["train 3/20 · 12 % d", "train 3/20 · 25 % d"]
 
 
 def test_notes_and_skipped_batches_are_lines(clock: list[float]) -> None:

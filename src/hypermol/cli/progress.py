@@ -29,11 +29,15 @@ class Display:
         self._terminal = self._stream.isatty()
         self._drawn = False
         self._last = time.monotonic()
+        self._said = ""
 
     def line(self, text: str) -> None:
-        """A line that stays."""
+        """A line that stays; not the same line twice."""
         self.clear()
         self._last = time.monotonic()
+        if text == self._said:
+            return
+        self._said = text
         print(wrapped(text, self._stream), file=self._stream, flush=True)
 
     def bar(self, fraction: float, text: str) -> None:
