@@ -1,6 +1,6 @@
 """What z says: principal components, clusters, paths, maps along them, and leakage."""
 
-from hypermol.landscape.analysis import PATHS, Landscape, LandscapeSettings, analyze
+from hypermol.landscape.analysis import BENT_ENERGY, PATHS, Landscape, LandscapeSettings, analyze
 from hypermol.landscape.basins import EnergyPath, States, basins, lowest_energy_path, nearest_states
 from hypermol.landscape.clusters import Clusters, class_clusters, density_clusters, kmeans_clusters
 from hypermol.landscape.components import PrincipalComponents, principal_components

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hypermol.landscape.clusters import Clusters, class_clusters, density_clusters, kmeans_clusters, no_clusters
+from hypermol.landscape.clusters import (
+    Clusters,
+    class_clusters,
+    density_clusters,
+    ends_of_a_curve,
+    kmeans_clusters,
+    no_clusters,
+)
 from hypermol.landscape.components import PrincipalComponents, own_components, principal_components
 from hypermol.landscape.embedding import Embedding, embed
 from hypermol.landscape.energy import ROOM_TEMPERATURE, EnergyLandscape, energy_landscape, energy_trajectory
@@ -15,6 +22,10 @@ from hypermol.landscape.leakage import Leakage, measure_leakage
 from hypermol.landscape.paths import Trajectory, component_path, farthest_apart, graph_path, straight_path
 from hypermol.shapes import Float
 
+BENT_ENERGY = (
+    "These free energies are over a component that follows a curve: basins at its ends and the barrier between them "
+    "are those of z, which hardly changes there, and say nothing of states."
+)
 PATHS = ("graph", "pc1", "pc2", "straight")
 
 
@@ -78,6 +89,7 @@ def analyze(
     posterior_mean: Float[np.ndarray, "N d"] | None = None,
     amplitude: Float[np.ndarray, " d"] | None = None,
     class_probability: Float[np.ndarray, "N k"] | None = None,
+    curved: bool = False,
 ) -> Landscape:
     """Principal components, clusters, picture, paths, free energies and leakage of z [N] or [N, d].
 
@@ -85,7 +97,9 @@ def analyze(
     used for leakage only, and may be absent; ``covariance`` is that of each particle's posterior of z under a normal
     prior, and ``posterior_mean`` its mean where z is another estimate; ``amplitude``: see ``own_components``.
     ``class_probability``: the posterior of the classes that z places (``class_clusters``); then the classes are the
-    clusters, and neither density nor free energies say anything. The same input and seed give the same result.
+    clusters, and neither density nor free energies say anything. ``curved``: whether z is one component of a motion
+    that curves (``reconstruction.bend``), so that two dense places are no states. The same input and seed give the
+    same result.
     Raises DataError when no z is finite or a column has another length than z, ConfigError for impossible settings.
     """
     settings = settings or LandscapeSettings()
@@ -99,6 +113,8 @@ def analyze(
     if class_probability is None:
         clusters = kmeans_clusters(latent, components, settings.clusters, settings.seed)
         density = density_clusters(latent, components, settings.seed)
+        if curved:
+            density = ends_of_a_curve(latent, components, density)
         embedding = embed(latent, settings.seed)
         paths, path_notes = _paths(latent, components, clusters, settings)
         energy, energy_notes = energy_landscape(
@@ -111,7 +127,7 @@ def analyze(
         asked = _drawn_classes(latent, clusters, class_probability, settings.seed)
     if energy is not None:
         way = energy_trajectory(latent, components, energy, settings.points)
-        paths, energy_notes = (*paths, *([way] if way else [])), energy.notes
+        paths, energy_notes = (*paths, *([way] if way else [])), (*energy.notes, *([BENT_ENERGY] if curved else []))
     leakage, leakage_notes = measure_leakage(asked, **columns, seed=settings.seed)
     parts = (latent.notes, clusters.notes, density.notes, embedding.notes, path_notes, energy_notes)
     whole = latent.scatter(latent.z)

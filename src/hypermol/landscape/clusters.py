@@ -13,6 +13,10 @@ from hypermol.shapes import Float, Int
 
 BETWEEN = 0.3
 CLASSES = "classes"
+CURVE = (
+    "z has two dense places, but they are no separate states: maps between them are no mixtures of the two. The motion "
+    "curves, and its one component hardly changes at the ends, where z crowds."
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,14 @@ def class_clusters(latent: Latent, probability: Float[np.ndarray, "N k"]) -> Clu
 def no_clusters(latent: Latent, components: PrincipalComponents) -> Clusters:
     """No groups by density: where classes are given, z crowds at them whatever the particles do."""
     return _described("HDBSCAN", latent, components, np.full(latent.size, -1, dtype=np.int64), ())
+
+
+def ends_of_a_curve(latent: Latent, components: PrincipalComponents, found: Clusters) -> Clusters:
+    """``found`` of z along one component that follows a curve (``reconstruction.bend``): where it has two groups, none,
+    as those are where z crowds at the ends."""
+    if found.count != 2:
+        return found
+    return _described("HDBSCAN", latent, components, np.full(latent.size, -1, dtype=np.int64), (CURVE,))
 
 
 def density_clusters(latent: Latent, components: PrincipalComponents, seed: int = 0) -> Clusters:

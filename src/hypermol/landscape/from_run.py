@@ -7,6 +7,7 @@ import numpy as np
 from hypermol.errors import ConfigError
 from hypermol.landscape.analysis import Landscape, LandscapeSettings, analyze
 from hypermol.maps import read_map
+from hypermol.reconstruction import CURVED
 from hypermol.runs import Run
 
 
@@ -34,8 +35,15 @@ def landscape_of(run: Run, settings: LandscapeSettings | None = None) -> Landsca
         raise ConfigError(f"{settings.clusters} clusters were asked for, of {len(estimates['z'])} particles")
     amplitude = _amplitude(run, estimates["z"].shape[1])
     classes = estimates["class_probability"] if "class" in estimates else None
+    bend = run.metrics().get("bend", {}).get("value", 0.0)
     return analyze(
-        estimates["z"], **columns, settings=settings, **posterior, amplitude=amplitude, class_probability=classes
+        estimates["z"],
+        **columns,
+        settings=settings,
+        **posterior,
+        amplitude=amplitude,
+        class_probability=classes,
+        curved=bend > CURVED,
     )
 
 

@@ -18,7 +18,7 @@ from hypermol.methods.kept import Kept
 from hypermol.methods.masks import first_mask
 from hypermol.methods.particle_images import Images
 from hypermol.methods.ppca_steps import Steps
-from hypermol.methods.principal_volumes import estimated, in_unit_variance, unit_of
+from hypermol.methods.principal_volumes import bend_deposit, bend_of, estimated, in_unit_variance, unit_of
 from hypermol.metrics import fsc
 from hypermol.metrics.half_shells import half_shells
 from hypermol.reconstruction import (
@@ -180,13 +180,17 @@ class CovarianceSteps:
         images = self._images(state, batch)
         statistics = images.moments(self._grids(state), torch.zeros_like(images.half))
         found = gaussian_posterior(*statistics, float(state.tensors["contrast_variance"]))
-        return estimated(found, self.settings.contrast)
+        contribution = estimated(found, self.settings.contrast)
+        contribution.totals.update(bend_deposit(found, images))
+        return contribution
 
     def unit_variance(self, state: State, totals: dict[str, Tensor]) -> State:
         """The unit of z."""
         joint, table = in_unit_variance(state.tensors["joint"], state.table, totals["power of z"])
         unit = unit_of(totals["power of z"], state.table)
-        return State(tensors={**state.tensors, "joint": joint, "unit": unit}, table=table, data=state.data)
+        bend = bend_of(totals, state.tensors, self.context.box, self.settings.oversampling)
+        tensors = {**state.tensors, "joint": joint, "unit": unit}
+        return State(tensors=tensors, table=table, data={**state.data, "bend": bend})
 
     def _images(self, state: State, batch: Any) -> Images:
         return Images.of(batch.limit(state.data["band"]), self.settings.oversampling)

@@ -19,7 +19,7 @@ from hypermol.methods.method import Results
 from hypermol.methods.ppca_steps import Steps
 from hypermol.methods.unseen import Unseen
 from hypermol.methods.unseen_linear import unseen_linear
-from hypermol.reconstruction import LEAST_PARTICLES
+from hypermol.reconstruction import CURVED, LEAST_PARTICLES
 from hypermol.specs import BuildContext, Count, Share, register
 
 
@@ -94,6 +94,9 @@ class PrincipalVolumes:
             return words, f"maps by the components: too few particles for maps from images ({LEAST_PARTICLES})"
         if "class_probability" in state.table:
             return words, principal_volumes.said_of_states(state.table["class_probability"])
+        bend = state.data.get("bend")
+        if bend is not None and bend > CURVED:
+            return words, principal_volumes.said_of_a_curve(bend)
         return words, (
             "a continuum: z falls into no separate states; maps at a conformation are made from the images near it, as "
             "few components blur a turn"

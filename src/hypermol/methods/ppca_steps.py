@@ -16,9 +16,17 @@ from hypermol.maps import filtered
 from hypermol.methods.kept import Kept
 from hypermol.methods.masks import first_mask
 from hypermol.methods.particle_images import Images, smallest_box
-from hypermol.methods.principal_volumes import estimated, in_unit_variance, unit_of
+from hypermol.methods.principal_volumes import (
+    bend_deposit,
+    bend_of,
+    estimated,
+    in_unit_variance,
+    unit_of,
+    without_two_states,
+)
 from hypermol.metrics import fsc, resolution
 from hypermol.reconstruction import (
+    CURVED,
     LEAST_PARTICLES,
     LinearInsertion,
     LinearSums,
@@ -89,6 +97,7 @@ class Steps:
         images = whole.coarser(state.data["band"])
         found = self.posterior(state, images, torch.zeros_like(images.half))
         contribution = estimated(found, self.settings.contrast)
+        contribution.totals.update(bend_deposit(found, images))
         first, second = (part[whole.owner] for part in found.moments())
         contribution.totals["mean"] = LinearInsertion(whole.parts, first[:, :1], second[:, :1, :1])
         return contribution
@@ -111,12 +120,15 @@ class Steps:
         gain = power / (power + sums.noise())
         near = filtered(state.tensors["centre"], profile_volume(within, box))
         joint[0] = masked_within_gain(near + far, gain[0], mask, FAINTEST_GAIN)
-        states = self.settings.maps_by == "regression" and len(state.table["log_likelihood"]) >= LEAST_PARTICLES
-        joint, table = in_unit_variance(joint, state.table, totals["power of z"], states)
+        bend = bend_of(totals, state.tensors, smallest_box(band, box), self.settings.oversampling)
+        enough = self.settings.maps_by == "regression" and len(state.table["log_likelihood"]) >= LEAST_PARTICLES
+        joint, table = in_unit_variance(joint, state.table, totals["power of z"], enough)
+        if bend is not None and bend > CURVED:
+            table = without_two_states(table)
         curves = torch.cat([curve.to(state.tensors["fsc"]), state.tensors["fsc"][1:]])
         unit = unit_of(totals["power of z"], state.table)
         tensors = {"joint": joint, "half_means": solved, "fsc": curves, "unit": unit}
-        return State(tensors={**state.tensors, **tensors}, table=table, data=state.data)
+        return State(tensors={**state.tensors, **tensors}, table=table, data={**state.data, "bend": bend})
 
     def held_out(self, state: State, batch: Any, draws: Draws) -> Contribution:
         """How much each further component adds to the log-likelihood of images that its model never saw."""

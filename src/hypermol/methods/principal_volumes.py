@@ -6,7 +6,7 @@ the models of the half sets, mask, and the estimates as its table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,19 @@ from torch import Tensor
 from hypermol.conformations import GaussianPosterior, learned_posteriors
 from hypermol.engine import Contribution, State
 from hypermol.methods.method import Results
+from hypermol.methods.particle_images import Images
 from hypermol.metrics import resolution
+from hypermol.reconstruction import CURVED, LinearInsertion, LinearSums, bend_agreement, bend_insertion
 
 ESTIMATES = ("z", "z_covariance", "z_normal", "z_normal_covariance", "class_probability", "contrast", "log_likelihood")
 SEEN = 0.143
 NO_MOTION = (
     "no motion found: not one component raises the likelihood of images that it was not fitted to; the consensus map "
     "says all that there is to say"
+)
+BEND_HOW = (
+    "correlation between the half sets of the map that z² adds to one component; of separate states 0, above "
+    f"{CURVED} the motion is a curve"
 )
 CONFIRMED = "each raises the likelihood of images that it was not fitted to"
 
@@ -38,6 +44,22 @@ def estimated(found: GaussianPosterior, contrast: bool) -> Contribution:
     return Contribution({"power of z": power}, rows, {"nll": -found.log_evidence.sum()})
 
 
+def bend_deposit(found: GaussianPosterior, images: Images) -> dict[str, LinearInsertion]:
+    """Where one component follows the particles, what tells a curve from states: totals "bend"."""
+    if found.mean.shape[1] != 1:
+        return {}
+    z, contrast = found.mean[:, 0], found.contrast
+    return {"bend": bend_insertion(images.parts, z[images.owner], contrast[images.owner])}
+
+
+def bend_of(totals: dict[str, Tensor], tensors: Mapping[str, Tensor], box: int, oversampling: int) -> float | None:
+    """See ``bend_agreement``; ``box``: that of the images deposited. None unless there is one component."""
+    if "bend" not in totals:
+        return None
+    halves = LinearSums.completed(totals["bend"], box, 3, oversampling)
+    return bend_agreement(halves, tensors["joint"], tensors["mask"], tensors["fsc"][1])
+
+
 def in_unit_variance(
     joint: Tensor, table: dict[str, Tensor], power: Tensor, states: bool = False
 ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -50,6 +72,12 @@ def in_unit_variance(
     joint[1:] *= unit[:, None, None, None]
     mean, covariance = table["z"] / unit, table["z_covariance"] / torch.outer(unit, unit)
     return joint, table | learned_posteriors(mean, covariance, states)
+
+
+def without_two_states(table: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of a curve: two groups in z are its ends. Three or more are states, for those bend one component as well."""
+    two = "class_probability" in table and table["class_probability"].shape[1] == 2
+    return {name: rows for name, rows in table.items() if not (two and name == "class_probability")}
 
 
 def unit_of(power: Tensor, table: dict[str, Tensor]) -> Tensor:
@@ -69,6 +97,8 @@ def results(state: State, pixel_size: float, how: str, notes: Sequence[str]) -> 
         f"resolution_{label}": {"value": resolution(once_seen(curve), pixel_size), "unit": "Å", "how": how}
         for label, curve in zip(labels, curves, strict=True)
     }
+    if state.data.get("bend") is not None:
+        figures["bend"] = {"value": state.data["bend"], "unit": "", "how": BEND_HOW}
     named = {f"fsc_{label}": curve.numpy().astype(np.float32) for label, curve in zip(labels, curves, strict=True)}
     return Results(estimates, maps, figures, named, notes=tuple(notes))
 
@@ -79,6 +109,15 @@ def said_of_states(probability: Tensor) -> str:
     return (
         f"{probability.shape[1]} separate states ({shares} % of the particles), few particles between them; the map of "
         "a state is made from its own images"
+    )
+
+
+def said_of_a_curve(bend: float) -> str:
+    """Why one component is called a continuum, however z lies along it."""
+    return (
+        f"a continuum: maps in the middle of z are no mixtures of those at its ends (what z² adds agrees between the "
+        f"half sets: {bend:.2f}; of separate states 0), so that z crowds where one component hardly changes; maps at a "
+        "conformation are made from the images near it"
     )
 
 

@@ -1,6 +1,7 @@
 """Closed-form maps from images: back projection, half maps, Wiener filter, FSC."""
 
 from hypermol.reconstruction.accumulators import Accumulators
+from hypermol.reconstruction.bend import CURVED, bend_agreement, bend_insertion
 from hypermol.reconstruction.classes import ClassInsertion, ClassSums, difference_power
 from hypermol.reconstruction.column_choice import chosen_columns, variance_insertion
 from hypermol.reconstruction.columns import ColumnInsertion, ColumnSums, regularised_columns, residual

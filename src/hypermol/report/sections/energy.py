@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hypermol.landscape import EnergyLandscape, energy_picture
+from hypermol.landscape import BENT_ENERGY, EnergyLandscape, energy_picture
 from hypermol.report.data import ReportData
-from hypermol.report.markup import Section, data_table, percent, picture, text
+from hypermol.report.markup import Section, data_table, paragraph, percent, picture, text
 
 
 def energy_section(data: ReportData) -> Section | None:
@@ -12,8 +12,10 @@ def energy_section(data: ReportData) -> Section | None:
     if data.landscape is None or data.landscape.energy is None:
         return None
     found = data.landscape.energy
+    caution = paragraph(BENT_ENERGY) if BENT_ENERGY in data.landscape.notes else ""
     image = picture(energy_picture(found), "Free energy over the first principal components of z")
     body = (
+        f"{caution}"
         f'<figure class="plain">{image}<figcaption>{text(_caption(found))}</figcaption></figure>'
         f"{data_table(('State', 'Particles in it', 'Standard error'), _rows(found)) if found.states.count > 1 else ''}"
         '<p class="note">Numbers with their error bars: landscape/free-energy.csv and landscape/states.csv.</p>'
