@@ -7,7 +7,7 @@ particle's) or "nothing" (there is no z).
 
 from hypermol.conformations.classes import ClassPosterior, class_evidence, class_posterior
 from hypermol.conformations.drawn import ConformationPrior, DrawnConformation
-from hypermol.conformations.empirical import EmpiricalPrior, learned_posteriors
+from hypermol.conformations.empirical import STATES_BETWEEN, EmpiricalPrior, crossed_means, learned_posteriors
 from hypermol.conformations.encoder import VariationalEncoder, VariationalEncoderNetwork
 from hypermol.conformations.gaussian import GaussianPosterior, gaussian_posterior, truncated
 from hypermol.conformations.groups import SEPARATE, density_groups
@@ -18,6 +18,7 @@ from hypermol.conformations.with_pose import WithPose
 
 __all__ = [
     "SEPARATE",
+    "STATES_BETWEEN",
     "ClassPosterior",
     "ConformationPrior",
     "DrawnConformation",
@@ -32,6 +33,7 @@ __all__ = [
     "WithPose",
     "class_evidence",
     "class_posterior",
+    "crossed_means",
     "density_groups",
     "gaussian_posterior",
     "learned_posteriors",

@@ -22,7 +22,7 @@ ROUNDS = 5  # more change nothing but the height of spikes
 LEARNED_FROM = 20_000
 WIDTH = 0.05  # of an atom, in standard deviations of the normal prior: far below what one particle tells
 GROUPED_FROM = 5000
-STATES_BETWEEN = 0.15
+STATES_BETWEEN = 0.1
 """Share of particles that may lie between separate states: more, and they are preferred shapes of a continuum."""
 _CHUNK = 5000
 
@@ -37,9 +37,24 @@ def learned_posteriors(
     """
     prior = EmpiricalPrior.learned(mean, covariance)
     rows = prior.rows(mean, covariance)
-    if states and (member := prior.separate_states(rows["z"])) is not None:
+    if states and (member := prior.separate_states(crossed_means(mean, covariance))) is not None:
         rows["class_probability"] = prior.shares_of(member, mean, covariance)
     return rows
+
+
+def crossed_means(mean: Float[Tensor, "n k"], covariance: Float[Tensor, "n k k"]) -> Float[Tensor, "n k"]:
+    """z of each particle under the distribution that the other half of the particles (drawn from a seed) shows, given
+    posteriors under N(0, 1): what groups of particles are looked for in.
+
+    A learned distribution is lumpy by chance, and draws the particles that it was learned from to its lumps: a gap
+    that is there for the others too is a gap.
+    """
+    draw = torch.Generator().manual_seed(0)
+    half = (torch.randperm(len(mean), generator=draw) % 2).to(mean.device)
+    found = torch.empty_like(mean)
+    for own in (half == 0, half == 1):
+        found[own] = EmpiricalPrior.learned(mean[~own], covariance[~own]).posterior(mean[own], covariance[own])[0]
+    return found
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,8 +90,8 @@ class EmpiricalPrior:
         return torch.cat(means).to(mean), torch.cat(covariances).to(covariance)
 
     def separate_states(self, z: Float[Tensor, "n k"]) -> Float[Tensor, "k2 m"] | None:
-        """The groups that the density of z divides into, few particles between them: which of them each atom is of (the
-        nearest), one-hot. None where there is one cloud."""
+        """The groups that the density of z (``crossed_means``) divides into, few particles between them: which of them
+        each atom is of (the nearest), one-hot. None where there is one cloud."""
         places = z.double().cpu().numpy()
         label = density_groups(places, most=GROUPED_FROM)
         known = label >= 0

@@ -112,7 +112,8 @@ def analyze(
     energy_notes: tuple[str, ...] = ()
     if class_probability is None:
         clusters = kmeans_clusters(latent, components, settings.clusters, settings.seed)
-        density = density_clusters(latent, components, settings.seed)
+        learned = None if posterior_mean is None or covariance is None else (posterior_mean, covariance)
+        density = density_clusters(latent, components, settings.seed, learned)
         if curved:
             density = ends_of_a_curve(latent, components, density)
         embedding = embed(latent, settings.seed)

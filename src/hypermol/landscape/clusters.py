@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from hypermol.conformations import SEPARATE, density_groups
+from hypermol.conformations import SEPARATE, STATES_BETWEEN, crossed_means, density_groups
 from hypermol.landscape.components import PrincipalComponents
 from hypermol.landscape.latent import Latent
 from hypermol.shapes import Float, Int
 
 BETWEEN = 0.3
+"""Share of the particles that may lie between separate groups in z as it is, blurred; ``STATES_BETWEEN`` where the blur
+is known and taken off."""
 CLASSES = "classes"
 CURVE = (
     "z has two dense places, but they are no separate states: maps between them are no mixtures of the two. The motion "
@@ -25,7 +29,8 @@ class Clusters:
 
     ``label`` [N] (-1: in no group, or no z); ``particle`` [k] the row nearest to each group's mean; ``centre``
     [k, d] the z of that particle, hence on the data, or that of the class itself; ``size`` [k] particles;
-    ``considered`` particles with a z; ``notes`` in words.
+    ``considered`` particles with a z; ``notes`` in words; ``between``: the share of them that may lie between separate
+    groups.
     """
 
     method: str
@@ -35,6 +40,7 @@ class Clusters:
     size: Int[np.ndarray, " k"]
     considered: int
     notes: tuple[str, ...] = ()
+    between: float = BETWEEN
 
     @property
     def count(self) -> int:
@@ -69,7 +75,7 @@ class Clusters:
     @property
     def separate(self) -> bool:
         """Whether the groups are apart: two or more, with few particles between them."""
-        return self.count > 1 and self.outside < BETWEEN
+        return self.count > 1 and self.outside < self.between
 
 
 def kmeans_clusters(latent: Latent, components: PrincipalComponents, k: int = 10, seed: int = 0) -> Clusters:
@@ -124,20 +130,34 @@ def ends_of_a_curve(latent: Latent, components: PrincipalComponents, found: Clus
     return _described("HDBSCAN", latent, components, np.full(latent.size, -1, dtype=np.int64), (CURVE,))
 
 
-def density_clusters(latent: Latent, components: PrincipalComponents, seed: int = 0) -> Clusters:
+def density_clusters(
+    latent: Latent,
+    components: PrincipalComponents,
+    seed: int = 0,
+    posterior: tuple[Float[np.ndarray, "N d"], Float[np.ndarray, "N d d"]] | None = None,
+) -> Clusters:
     """Groups of high density (HDBSCAN; Campello et al. 2013), those joined that no valley of density divides.
 
     See ``conformations.groups``. Particles between groups get -1. A sentence in ``notes`` says what was found.
+    ``posterior``: mean and covariance under a normal prior, where z is what they are under a learned one: groups are
+    then looked for in ``conformations.crossed_means``.
     """
     if latent.size < SEPARATE or latent.constant:
         label = np.full(latent.size, -1, dtype=np.int64)
         note = f"Groups by density were not looked for: they need {SEPARATE} particles with different z."
         return _described("HDBSCAN", latent, components, label, (note,))
-    label = density_groups(latent.z, seed)
-    return _described("HDBSCAN", latent, components, label, (_density_note(label),))
+    label = density_groups(latent.z if posterior is None else _crossed(latent, *posterior), seed)
+    between = BETWEEN if posterior is None else STATES_BETWEEN
+    found = _described("HDBSCAN", latent, components, label, (_density_note(label, between),))
+    return dataclasses.replace(found, between=between)
 
 
-def _density_note(label: Int[np.ndarray, " n"]) -> str:
+def _crossed(latent: Latent, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    posterior = (torch.from_numpy(part[latent.row]).double() for part in (mean, covariance))
+    return crossed_means(*posterior).numpy()
+
+
+def _density_note(label: Int[np.ndarray, " n"], between: float) -> str:
     groups, outside = len(np.unique(label[label >= 0])), float(np.mean(label < 0))
     if groups < 2:
         return (
@@ -145,7 +165,7 @@ def _density_note(label: Int[np.ndarray, " n"]) -> str:
             "so the k-means groups are regions of a continuum rather than distinct states."
         )
     share = f"{100 * outside:.0f} % of the particles lie between them"
-    if outside < BETWEEN:
+    if outside < between:
         return f"Clustering by density finds {groups} separate groups; {share}."
     return (
         f"Clustering by density finds {groups} denser places, but {share}: "

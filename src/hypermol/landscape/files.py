@@ -24,7 +24,7 @@ import numpy as np
 from hypermol.atomic import write_text, write_with
 from hypermol.errors import DataError
 from hypermol.landscape.analysis import Landscape
-from hypermol.landscape.clusters import Clusters
+from hypermol.landscape.clusters import BETWEEN, Clusters
 from hypermol.landscape.components import PrincipalComponents
 from hypermol.landscape.decoded import Decode, decoded
 from hypermol.landscape.energy_files import energy_arrays, energy_from, energy_picture, energy_table
@@ -161,14 +161,17 @@ def _tables(landscape: Landscape) -> dict[str, Any]:
 
 
 def _cluster_table(clusters: Clusters) -> dict[str, Any]:
-    return {"method": clusters.method, "considered": clusters.considered, "notes": list(clusters.notes)}
+    numbers = {"considered": clusters.considered, "between": clusters.between}
+    return {"method": clusters.method, "notes": list(clusters.notes), **numbers}
 
 
 def _assembled(tables: dict[str, Any], arrays: dict[str, np.ndarray]) -> Landscape:
     def clusters(kind: str) -> Clusters:
         known = {name: arrays[f"{kind}.{name}"] for name in _CLUSTER_ARRAYS}
         table = tables[kind]
-        return Clusters(method=table["method"], considered=table["considered"], notes=tuple(table["notes"]), **known)
+        between = table.get("between", BETWEEN)  # from format 2
+        words, count = tuple(table["notes"]), table["considered"]
+        return Clusters(method=table["method"], considered=count, notes=words, between=between, **known)
 
     def path(row: dict[str, Any]) -> Trajectory:
         known = {name: arrays[f"path.{row['name']}.{name}"] for name in _PATH_ARRAYS}

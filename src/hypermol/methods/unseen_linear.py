@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hypermol.conformations import EmpiricalPrior
+from hypermol.conformations import EmpiricalPrior, crossed_means
 from hypermol.engine import Contribution, Draws, State, Step
 from hypermol.methods.field_search import k_means
 from hypermol.methods.ppca_abinitio_steps import Steps as PosedSteps
@@ -97,4 +97,4 @@ def _prior(known: Mapping[str, np.ndarray]) -> tuple[EmpiricalPrior | None, Tens
     normal = torch.from_numpy(known["z_normal"]), torch.from_numpy(known["z_normal_covariance"])
     prior = EmpiricalPrior.learned(*normal)
     states = "class_probability" in known
-    return prior, prior.separate_states(torch.from_numpy(known["z"])) if states else None
+    return prior, prior.separate_states(crossed_means(*normal)) if states else None
